@@ -1,0 +1,193 @@
+"""The Python door: `AVM`, one agent's view of the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vfs_core.config import ProviderRule
+from vfs_core.errors import Invalid
+from vfs_core.kernel import Kernel
+
+if TYPE_CHECKING:
+    from vfs_core.explaining import AccessReport
+    from vfs_core.finding import Stats
+    from vfs_core.session import Session
+    from vfs_core.storage import Moved
+    from vfs_core.types import Access, Entry, Hit, Link, Node, Stat, Version
+
+
+class AVM:
+    """The memory as one agent sees it. Thread-safe; close it, or use it as a context manager.
+
+    `config` is a configuration file (default: `AVM_CONFIG`, then the XDG place, else none), `db` the store's
+    file (default: the configuration's, then `~/.local/share/avm/avm.db`), `agent` who to be (default:
+    `AVM_AGENT`, then the login). `providers` mounts handlers: mappings with `pattern`, `handler` and optionally
+    `config` and `ttl`, as in `config.yaml`.
+
+    The first write makes the store; reading one that is not there creates nothing.
+    """
+
+    def __init__(
+        self,
+        config: str | Path | None = None,
+        db: str | Path | None = None,
+        agent: str | None = None,
+        *,
+        providers: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self._kernel = Kernel(config, db, [_rule(given) for given in providers])
+        try:
+            self._session = self._kernel.session(agent)
+        except BaseException:
+            self._kernel.close()
+            raise
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def read(self, path: str) -> Node:
+        """The node at a path: `.data`, `.text`, `.meta`, `.tags`, `.version`, `.stat`. Raises NotFound, Denied."""
+        return self._session.read(path)
+
+    def write(
+        self,
+        path: str,
+        content: bytes | str,
+        meta: Mapping[str, Any] | None = None,
+        *,
+        base_version: int | None = None,
+    ) -> Version:
+        """Replace (or create) a file; missing parents are made.
+
+        `meta` None keeps the metadata, a mapping merges, a None in it removes; `meta["tags"]` are the tags. Raises
+        Conflict if the file is not at `base_version` (0: must not exist) any more.
+        """
+        return self._session.write(path, content, meta, base_version=base_version)
+
+    def write_many(self, notes: Sequence[tuple[str, bytes | str]]) -> list[Version]:
+        """Write several files in one transaction: all or none."""
+        return self._session.write_many(notes)
+
+    def append(self, path: str, content: bytes | str) -> Version:
+        """Add to the end of a file, creating it if absent; concurrent appends never lose each other."""
+        return self._session.append(path, content)
+
+    def list(self, path: str = "/memory", *, limit: int | None = None, after: str = "") -> list[Entry]:
+        """The entries of a directory, by name: at most `limit`, those after the name `after`."""
+        return self._session.list(path, limit=limit, after=after)
+
+    def stat(self, path: str) -> Stat:
+        """What is known of a path without its content."""
+        return self._session.stat(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether there is something that this agent may know of."""
+        return self._session.exists(path)
+
+    def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
+        """Make a directory."""
+        return self._session.mkdir(path, parents=parents, exist_ok=exist_ok)
+
+    def delete(self, path: str, *, recursive: bool = False) -> int:
+        """Remove a file or an empty directory, with `recursive` a whole tree; returns how many names."""
+        return self._session.delete(path, recursive=recursive)
+
+    def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
+        """Move a file or a directory. Raises Exists unless `replace`."""
+        return self._session.rename(old, new, replace=replace)
+
+    def rename_prefix(self, old: str, new: str) -> Moved:
+        """Move everything whose path begins with `old`, all or none."""
+        return self._session.rename_prefix(old, new)
+
+    # --- finding ---------------------------------------------------------------------------------
+
+    def search(
+        self, query: str, limit: int = 10, mode: str = "lexical", *, tags: Sequence[str] = (), under: str = "/"
+    ) -> list[Hit]:
+        """Notes that match, best first: `.path`, `.score` in [0, 1], `.snippet`.
+
+        Any text is a valid query. `under` is a directory to stay in, `tags` must all be there.
+        """
+        if mode != "lexical":
+            raise Invalid(f"mode is 'lexical' in this version, not {mode!r}")
+        return self._session.search(query, limit, tags=tags, under=under).hits
+
+    def update_meta(self, path: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+        """Merge into a node's metadata (None removes a key) and return all of it."""
+        return self._session.update_meta(path, patch)
+
+    def tags(self, path: str | None = None) -> dict[str, int]:
+        """How many notes carry each tag: of all that this agent may read, or of one note (then each counts 1)."""
+        if path is None:
+            return self._session.tag_counts()
+        return dict.fromkeys(self._session.read(path).tags, 1)
+
+    def link(self, source: str, target: str, kind: str = "related", weight: float = 1.0) -> None:
+        """Link two notes: `peer, parent, citation, derived, related, supersedes` or a kind of your own."""
+        self._session.link(source, target, kind, weight)
+
+    def unlink(self, source: str, target: str, kind: str | None = None) -> int:
+        """Remove the links between two notes and return how many."""
+        return self._session.unlink(source, target, kind)
+
+    def links(self, path: str) -> list[Link]:
+        """A note's links."""
+        return self._session.links(path)
+
+    # --- who may ---------------------------------------------------------------------------------
+
+    def share(self, path: str, agent: str, access: Access | None = "r") -> None:
+        """Let another agent read (`r`) or write (`rw`) a note, or all in a directory; None takes it back."""
+        self._session.share(path, agent, access)
+
+    def set_mode(self, path: str, mode: int) -> Stat:
+        """Set the permission bits."""
+        return self._session.set_mode(path, mode)
+
+    def access(self, path: str) -> AccessReport:
+        """Who may do what with a path, and by which rule."""
+        return self._session.access(path)
+
+    # --- the rest --------------------------------------------------------------------------------
+
+    def provide(
+        self, pattern: str, handler: str, config: Mapping[str, Any] | None = None, ttl: float | None = None
+    ) -> None:
+        """Mount a handler at a path pattern."""
+        self._kernel.provide(pattern, handler, config, ttl)
+
+    def stats(self) -> Stats:
+        """What this agent can see of the store, in numbers."""
+        return self._session.stats()
+
+    @property
+    def agent(self) -> str:
+        """Who this is."""
+        return self._session.principal.agent
+
+    @property
+    def session(self) -> Session:
+        """The session underneath, for front ends."""
+        return self._session
+
+    def close(self) -> None:
+        """Release the store."""
+        self._kernel.close()
+
+    def __enter__(self) -> AVM:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"AVM(agent={self.agent!r}, db={self._kernel.location!r})"
+
+
+def _rule(given: Mapping[str, Any]) -> ProviderRule:
+    unknown = set(given) - {"pattern", "handler", "config", "ttl"}
+    if unknown or "pattern" not in given or "handler" not in given:
+        raise Invalid(f"a provider has 'pattern', 'handler' and optionally 'config' and 'ttl', not {dict(given)!r}")
+    return ProviderRule(given["pattern"], given["handler"], dict(given.get("config") or {}), given.get("ttl"))

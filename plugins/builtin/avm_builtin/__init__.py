@@ -1,0 +1,22 @@
+"""The batteries: storage engines, search backends, front ends. Registers them; imports none."""
+
+from __future__ import annotations
+
+from vfs_core.hookspecs import hookimpl
+from vfs_core.specs import SearchSpec, StoreSpec
+
+
+@hookimpl
+def avm_register_stores() -> list[StoreSpec]:
+    """The embedded store."""
+    return [
+        StoreSpec("sqlite", "avm_builtin.storage.sqlite.store:SqliteStore", "One SQLite file on this machine"),
+    ]
+
+
+@hookimpl
+def avm_register_search() -> list[SearchSpec]:
+    """Lexical search."""
+    return [
+        SearchSpec("fts5", "avm_builtin.search.fts5:Fts5Search", "Words, stemmed English and Chinese bigrams"),
+    ]

@@ -1,0 +1,61 @@
+"""What of a node is indexed: its name and title, its body, its tags. The same for every backend."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
+from zlib import crc32
+
+from avm_builtin.search.text import MAX_TEXT, tokens
+from vfs_core.meta import tags_of
+from vfs_core.path import split
+from vfs_core.storage import Found
+from vfs_core.types import Kind
+
+
+class Document(NamedTuple):
+    """One name of a file as it is indexed: three texts made of tokens, and the tags as they are.
+
+    In `labels` each tag stands between line ends, which no tag contains.
+    """
+
+    title: str
+    body: str
+    tags: str
+    labels: str
+
+
+def is_file(found: Found) -> bool:
+    """Whether a name is indexed at all."""
+    return found.stat is not None and found.stat.kind is Kind.FILE
+
+
+def stamp(found: Found) -> int:
+    """A number that changes with all of a document that is not its name: content and metadata."""
+    version = found.stat.version if found.stat is not None else 0
+    return version << 32 | crc32(found.meta_json.encode())
+
+
+def document(found: Found, body: str) -> Document:
+    """The document of one name. `body` is `body_tokens` of the content, made once for all names of a node."""
+    title = json.loads(found.meta_json).get("title") if '"title"' in found.meta_json else None
+    titles = [split(found.path)[1], title] if isinstance(title, str) else [split(found.path)[1]]
+    tags = tags_of(found.meta_json)
+    return Document(_joined(titles), body, _joined(tags), "".join(f"\n{tag}\n" for tag in tags))
+
+
+def body_tokens(data: bytes) -> str:
+    """The tokens of a content's first MAX_TEXT bytes, or none where that is not UTF-8."""
+    head = data[:MAX_TEXT]
+    try:
+        return _joined((head.decode(),))
+    except UnicodeDecodeError as error:
+        if len(data) > MAX_TEXT and error.end >= len(head) and len(head) - error.start < 4:
+            # Not wrong, only cut in the middle of a character.
+            return _joined((head[: error.start].decode(),))
+        return ""
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return " ".join(map(tokens, texts))

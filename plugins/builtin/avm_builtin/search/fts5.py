@@ -1,0 +1,163 @@
+"""The full-text backend on SQLite's FTS5: up to some 50,000 notes it needs no other.
+
+It keeps a side file `<store>.index.db` (tables.py) and filters by visibility class in the very
+statement that ranks, before anything is cut.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from avm_builtin.search import tables
+from avm_builtin.search import text as analyser
+from avm_builtin.search.side import Damaged, SideFile
+from vfs_core import journal
+from vfs_core.follower import Progress
+from vfs_core.journal import Cursor
+from vfs_core.search import Match, SearchBackend, SearchQuery, SideContext
+from vfs_core.storage import Store
+from vfs_core.types import Change
+from vfs_core.visibility import Visible
+
+_WEIGHTS = "3.0, 1.0, 2.0"
+"""What a hit in title, body, tags weighs: who names or tags a note says what it is about."""
+
+_SEARCH = f"""
+SELECT d.node, d.directory, bm25(words, {_WEIGHTS}) AS badness
+FROM words CROSS JOIN document d ON d.id = words.rowid CROSS JOIN directory p ON p.id = d.directory
+WHERE words MATCH :match AND :store = (SELECT store_uuid FROM cursor)
+  AND (p.within IN (SELECT value FROM json_each(:open))
+      AND d.own IN (SELECT value FROM json_each(:readable))
+    OR p.within IN (SELECT value FROM json_each(:shared)) OR d.own IN (SELECT value FROM json_each(:granted)))
+  AND (:labels IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:labels) WHERE instr(d.labels, value) = 0))
+ORDER BY badness, -d.node LIMIT :limit
+"""
+
+_HALF_SCORE = 8.0
+"""The BM25 sum that scores 0.5: about two rare words of the query in one short note."""
+_FIRST_PAGE, _GROWTH = 32, 8
+_INERT = frozenset({journal.INIT, journal.USER, journal.MKDIR, journal.LINK, journal.UNLINK, journal.SUDO})
+"""Operations that change no document: a new directory is empty, and what comes into it has its own rows."""
+
+
+class Fts5Search(SearchBackend):
+    """Search by words, ranked by BM25."""
+
+    name = "fts5"
+
+    def __init__(self, context: SideContext) -> None:
+        super().__init__(context)
+        self.writable = context.writable
+        path = None if context.path is None else f"{context.path}.index.db"
+        self._file = SideFile(
+            path,
+            tables.SCHEMA,
+            tables.APPLICATION,
+            tables.VERSION,
+            writable=context.writable,
+            mode=context.mode,
+        )
+
+    # --- searching -------------------------------------------------------------------------------
+
+    def search(self, query: SearchQuery) -> Iterator[Match]:
+        """Matches that are visible, best first, equals by node id; `query.tags` must all be there.
+
+        A node comes once for each directory in which it has a visible name. Nothing stays open between
+        two matches; who goes on to the end gets every match that was there all the while.
+        """
+        wanted = analyser.terms(query.text)
+        if not wanted:
+            return
+        bindings: dict[str, str | int | None] = {
+            "store": self.context.store_uuid,
+            "match": " OR ".join(f'"{term.text}"*' if term.prefix else f'"{term.text}"' for term in wanted),
+            "labels": json.dumps([f"\n{tag}\n" for tag in query.tags]) if query.tags else None,
+            **_class_bindings(query.visible),
+        }
+        seen: set[tuple[int, int]] = set()
+        size = max(_FIRST_PAGE, 2 * query.limit)
+        while True:
+            rows = self._page({**bindings, "limit": size})
+            for node, directory, badness in rows:
+                if (node, directory) not in seen:
+                    seen.add((node, directory))
+                    yield Match(node, directory, -badness / (_HALF_SCORE - badness))
+            if len(rows) < size:
+                return
+            size *= _GROWTH
+
+    def snippet(self, text: str, query: str, width: int = 160) -> str:
+        """The part of `text` around the densest group of the query's words."""
+        return analyser.snippet(text, query, width)
+
+    def documents(self) -> int:
+        """How many documents are indexed: one for each name of a file."""
+        with self._file.reading() as connection:
+            return connection.execute("SELECT count(*) FROM document").get if connection is not None else 0
+
+    def _page(self, bindings: Mapping[str, str | int | None]) -> list[tuple[int, int, float]]:
+        with self._file.reading() as connection:
+            if connection is None:
+                return []
+            rows: Iterator[tuple[int, int, float]] = connection.execute(_SEARCH, bindings)
+            return list(rows)
+
+    # --- following -------------------------------------------------------------------------------
+
+    def cursor(self) -> Cursor | None:
+        """What was last committed; None where there is no file, or one that is not ours or damaged."""
+        with self._file.reading() as connection:
+            return None if connection is None else tables.cursor(connection)
+
+    def apply(self, changes: Sequence[Change], store: Store, cursor: Cursor) -> None:
+        """Index what the changed nodes are now."""
+        try:
+            with self._file.writing() as connection:
+                present = tables.cursor(connection)
+                if present is not None and present.store_uuid == cursor.store_uuid:
+                    touched = [change for change in changes if change.operation not in _INERT]
+                    nodes = list(dict.fromkeys(change.node for change in touched))
+                    directories = tables.refresh(connection, store, nodes)
+                    # Metadata of a directory concerns nothing below it; all else may.
+                    changed = {change.node for change in touched if change.operation != journal.META}
+                    tables.reclassify(
+                        connection, store, [directories[n] for n in directories.keys() & changed]
+                    )
+                    tables.commit_cursor(connection, cursor)
+                    return
+        except Damaged:
+            self._file.discard()
+        # The file was thrown away since the caller looked: the changes alone do not make an index.
+        self.rebuild(store, cursor)
+
+    def rebuild(self, store: Store, cursor: Cursor, progress: Progress | None = None) -> None:
+        """Index everything in one transaction; until it commits, searches see what was there before."""
+        try:
+            self._rebuild(store, cursor, progress)
+        except Damaged:
+            self._file.discard()
+            self._rebuild(store, cursor, progress)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._file.close()
+
+    def _rebuild(self, store: Store, cursor: Cursor, progress: Progress | None) -> None:
+        with self._file.writing() as connection:
+            total = sum(usage.files for usage in store.usage()) if progress is not None else 0
+            done = 0
+            for done in tables.fill(connection, store):
+                if progress is not None:
+                    progress(done, max(done, total))
+            tables.commit_cursor(connection, cursor)
+
+
+def _class_bindings(visible: Visible) -> dict[str, str]:
+    return {
+        "open": json.dumps(list(visible.open)),
+        "readable": json.dumps(list(visible.readable)),
+        "shared": json.dumps(list(visible.shared)),
+        "granted": json.dumps(list(visible.granted)),
+    }

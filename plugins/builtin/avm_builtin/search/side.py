@@ -1,0 +1,242 @@
+"""A SQLite file of derived data beside the store: never repaired, thrown away and made anew.
+
+It keeps one connection that writes and one that reads, so that a search goes on while an index is
+rebuilt. Only who writes (the holder of a follower's lease) makes or discards the file; who reads
+finds a usable one or finds nothing. After a fork the child opens its own connections and lets the
+parent's be: closing them would drop locks that are not its own. Not here: what the tables mean.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from array import array
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from vfs_core.errors import CorruptStore, NoSpace, ReadOnly, StoreBusy, StoreError
+
+_BUSY_MS = 5000
+_CACHE_KIB = 16 * 1024
+_WAL_BYTES = 4 << 20
+"""What a WAL is cut back to when it starts over; a rebuild makes it as large as the index."""
+
+
+class Damaged(CorruptStore):
+    """The side file is damaged; the store is not."""
+
+
+@dataclass
+class _Connections:
+    """What one process has open. A file's identity is its device and inode."""
+
+    pid: int = field(default_factory=os.getpid)
+    read_lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
+    write_lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
+    reader: apsw.Connection | None = None
+    reader_file: tuple[int, int] | None = None
+    writer: apsw.Connection | None = None
+    writer_file: tuple[int, int] | None = None
+
+
+_leaked: list[_Connections] = []
+"""Connections of a parent process, kept so that the child never closes them."""
+
+
+class SideFile:
+    """A file with a schema of its own, told from others by an application id and a version."""
+
+    def __init__(
+        self, path: str | None, schema: str, application: int, version: int, *, writable: bool, mode: int
+    ) -> None:
+        """`path` None keeps everything in memory. `schema` is the script of its tables."""
+        self._path = path
+        self._schema = schema
+        self._identity = (application, version)
+        self._writable = writable
+        self._mode = mode
+        self._open = _Connections()
+        self._share_if_in_memory()
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection | None]:
+        """The connection to read by, for one thread at a time; None while there is no usable file.
+
+        Raises StoreBusy, and Damaged where that shows; the file then counts as unusable for everybody.
+        """
+        here = self._here()
+        with here.read_lock:
+            try:
+                yield self._reader(here)
+            except (apsw.CorruptError, apsw.NotADBError) as error:
+                self._condemn(here)
+                raise _translated(error, self._path) from error
+            except apsw.Error as error:
+                raise _translated(error, self._path) from error
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """A transaction. Makes the file; anew where it is foreign, damaged or of another version.
+
+        For the holder of the follower's lease. Raises ReadOnly, NoSpace, StoreBusy, and Damaged
+        where that shows on the way (`discard` it then).
+        """
+        if not self._writable:
+            raise ReadOnly(f"{self._path} cannot be written by this process")
+        here = self._here()
+        with here.write_lock:
+            try:
+                connection = self._writer(here)
+            except (apsw.Error, OSError) as error:
+                raise _translated(error, self._path) from error
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except apsw.Error as error:
+                raise _translated(error, self._path) from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def discard(self) -> None:
+        """Throw the file away. For the holder of the follower's lease."""
+        self.close()
+        if self._path is not None:
+            # The main file last: a WAL that outlived it would be replayed into its successor.
+            for ending in ("-wal", "-shm", ""):
+                with suppress(FileNotFoundError):
+                    Path(self._path + ending).unlink()
+
+    def close(self) -> None:
+        """Close the connections. The next use opens them again; what was in memory only is gone."""
+        here = self._here()
+        with here.write_lock, here.read_lock:
+            if here.reader is not None:
+                here.reader.close()
+            if here.writer is not None:
+                here.writer.close()
+            here.reader = here.writer = None
+
+    # --- connections -----------------------------------------------------------------------------
+
+    def _here(self) -> _Connections:
+        """The connections of this process."""
+        here = self._open
+        if here.pid != os.getpid():
+            _leaked.append(here)
+            self._open = _Connections()
+            if self._path is None:
+                self._open.writer = here.writer  # No file, no locks: the child's copy is its own.
+            self._share_if_in_memory()
+        return self._open
+
+    def _share_if_in_memory(self) -> None:
+        """In memory there is one connection for all, so one lock."""
+        if self._path is None:
+            self._open.read_lock = self._open.write_lock
+
+    def _reader(self, here: _Connections) -> apsw.Connection | None:
+        if self._path is None:
+            return here.writer
+        present = _identity(self._path)
+        if here.reader is not None and here.reader_file != present:
+            here.reader.close()  # Another process threw the file away.
+            here.reader = None
+        if here.reader is None and present is not None:
+            here.reader, here.reader_file = self._usable(self._path), present
+        return here.reader
+
+    def _writer(self, here: _Connections) -> apsw.Connection:
+        present = _identity(self._path) if self._path is not None else None
+        if here.writer is not None and here.writer_file == present:
+            return here.writer
+        if here.writer is not None:
+            here.writer.close()
+            here.writer = None
+        if self._path is not None and present is not None:
+            here.writer = self._usable(self._path)
+        if here.writer is None:
+            here.writer = self._made()
+        here.writer_file = _identity(self._path) if self._path is not None else None
+        return here.writer
+
+    def _usable(self, path: str) -> apsw.Connection | None:
+        """A connection to a file that is ours and whole as far as one sees, or None."""
+        connection: apsw.Connection | None = None
+        try:
+            connection = self._connect(path)
+            application = connection.pragma("application_id")
+            if (application, connection.pragma("user_version")) == self._identity:
+                return connection
+        except (apsw.CantOpenError, apsw.NotADBError, apsw.CorruptError, apsw.ReadOnlyError):
+            # ReadOnly and CantOpen: no permission to read it, or no WAL files and no right to make them.
+            pass
+        if connection is not None:
+            connection.close()
+        return None
+
+    def _made(self) -> apsw.Connection:
+        """A connection to a new file with empty tables, in the place of whatever was there."""
+        self.discard()
+        if self._path is not None:
+            # Given its mode under another name: to open and close a database beside SQLite drops its locks.
+            fresh = f"{self._path}.{os.getpid()}"
+            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self._mode)
+            os.fchmod(fd, self._mode)
+            os.close(fd)
+            Path(fresh).replace(self._path)
+        connection = self._connect(self._path or ":memory:")
+        connection.pragma("journal_mode", "wal")
+        application, version = self._identity
+        identity = f"PRAGMA application_id={application}; PRAGMA user_version={version}"
+        connection.execute(f"BEGIN; {self._schema}; {identity}; COMMIT")
+        return connection
+
+    def _connect(self, path: str) -> apsw.Connection:
+        access = apsw.SQLITE_OPEN_READWRITE if self._writable else apsw.SQLITE_OPEN_READONLY
+        connection = apsw.Connection(path, flags=access)
+        connection.set_busy_timeout(_BUSY_MS)
+        if self._path is not None:
+            # Without its WAL files a database cannot be read where the reader may not make them.
+            keep = array("i", [1])
+            connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, keep.buffer_info()[0])
+        connection.pragma("synchronous", "normal")  # Derived: what a power failure takes is indexed again.
+        connection.pragma("journal_size_limit", _WAL_BYTES)
+        connection.pragma("cache_size", -_CACHE_KIB)
+        connection.pragma("temp_store", "memory")
+        return connection
+
+    def _condemn(self, here: _Connections) -> None:
+        """Make a damaged file unusable for everybody, so that whoever next holds the lease makes it anew."""
+        connection, here.reader = here.reader, None
+        if connection is not None:
+            # It is damaged: the mark may fail too, and the caller hears of it anyway.
+            with suppress(apsw.Error):
+                connection.pragma("user_version", 0)
+            connection.close()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116  # a third of what pathlib costs, at every search
+    except (FileNotFoundError, PermissionError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _translated(error: Exception, path: str | None) -> StoreError | ReadOnly:
+    """The error of our tree for one of SQLite or the system."""
+    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+        return Damaged(f"{path} is damaged ({error}); the next command that may write it makes it anew")
+    if isinstance(error, apsw.FullError):
+        return NoSpace(f"{path} cannot grow ({error}); free some space")
+    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+        return StoreBusy(f"{path} was locked for over {_BUSY_MS / 1000:g} s ({error}); try again")
+    if isinstance(error, apsw.ReadOnlyError):
+        return ReadOnly(f"{path} cannot be written ({error})")
+    return StoreError(f"{path} cannot be used ({error})")

@@ -1,0 +1,142 @@
+"""What `avm doctor` asks of the database: the engine, the journal's chain, and each table against the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import apsw
+
+from avm_builtin.storage.sqlite import contents
+from avm_builtin.storage.sqlite.classes import parse
+from avm_builtin.storage.sqlite.connection import Database
+from vfs_core import journal
+from vfs_core.path import space_of, split
+from vfs_core.storage import Finding
+from vfs_core.visibility import DirectoryClass, NodeClass
+
+
+def verify(database: Database) -> Iterator[Finding]:
+    """Findings about the database, one for each subject, in one snapshot."""
+    connection = apsw.Connection(
+        database.path,
+        flags=apsw.SQLITE_OPEN_READWRITE if database.writable else apsw.SQLITE_OPEN_READONLY,
+    ) if not database.in_memory else database.writer()
+    try:
+        connection.execute("BEGIN")
+        yield _engine(connection)
+        yield _journal(connection)
+        yield _names(connection)
+        yield _classes(connection)
+        yield _contents(connection)
+    except apsw.Error as error:
+        yield Finding("store", "fail", str(database.translate(error)), "avm doctor --help")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if not database.in_memory:
+            connection.close()
+
+
+def _engine(connection: apsw.Connection) -> Finding:
+    rows = connection.execute("PRAGMA quick_check(5)").fetchall()
+    if rows == [("ok",)]:
+        return Finding("database", "ok", "SQLite finds no damage")
+    return Finding("database", "fail", "; ".join(str(row[0]) for row in rows), "restore a backup")
+
+
+def _journal(connection: apsw.Connection) -> Finding:
+    """Recompute the chain from the first row on."""
+    previous, expected = journal.GENESIS, 1
+    redacted = 0
+    for row in connection.execute("SELECT * FROM journal ORDER BY sequence"):
+        (sequence, time_ns, operation, node, path, old_path, version, size, content_hash, agent, actor, door,
+         details, salt, commitment, chain) = row  # fmt: skip
+        if sequence != expected:
+            return Finding("journal", "fail", f"row {expected} is missing", "restore a backup")
+        if commitment is not None:
+            redacted += 1
+        else:
+            commitment = journal.commitment(
+                salt, node, path, old_path, version, size, content_hash, agent, actor, door, details
+            )
+        previous = journal.chain(previous, sequence, time_ns, operation, commitment)
+        if previous != chain:
+            return Finding("journal", "fail", f"the chain breaks at row {sequence}", "restore a backup")
+        expected += 1
+    note = f", {redacted:,} redacted" if redacted else ""
+    return Finding("journal", "ok", f"{expected - 1:,} rows, the chain is whole{note}")
+
+
+def _names(connection: apsw.Connection) -> Finding:
+    wrong = {
+        "directories without a name of their path": "SELECT count(*) FROM directory d WHERE d.id <> 1 AND NOT EXISTS "
+        "(SELECT 1 FROM name m JOIN directory p ON p.id = m.directory WHERE m.node = d.id AND d.path = "
+        "CASE p.path WHEN '/' THEN '' ELSE p.path END || '/' || m.name)",
+        "names of nothing": "SELECT count(*) FROM name m LEFT JOIN node n ON n.id = m.node WHERE n.id IS NULL",
+        "names in no directory": "SELECT count(*) FROM name m LEFT JOIN directory d ON d.id = m.directory "
+        "WHERE d.id IS NULL",
+        "nodes with a wrong count of names": "SELECT count(*) FROM node n WHERE n.links <> "
+        "(SELECT count(*) FROM name m WHERE m.node = n.id)",
+        "journal rows of unknown nodes": "SELECT count(*) FROM journal j LEFT JOIN node n ON n.id = j.node "
+        "WHERE j.node <> 0 AND n.id IS NULL",
+    }
+    found = []
+    for what, sql in wrong.items():
+        count = connection.execute(sql).fetchall()[0][0]
+        if count:
+            found.append(f"{count:,} {what}")
+    if found:
+        return Finding("names", "fail", ", ".join(found), "restore a backup")
+    files, directories = connection.execute(
+        "SELECT (SELECT count(*) FROM name), (SELECT count(*) FROM directory)"
+    ).fetchall()[0]
+    return Finding("names", "ok", f"{files - 1:,} names in {directories:,} directories")
+
+
+def _classes(connection: apsw.Connection) -> Finding:
+    """Compare every visibility class with what it is derived from."""
+    known = {id: parse(kind, key) for id, kind, key in connection.execute("SELECT id, kind, key FROM visibility")}
+    shares: dict[int, dict[str, str]] = {}
+    for node, user, access in connection.execute(
+        "SELECT s.node, u.name, s.access FROM share s JOIN user u ON u.id = s.user"
+    ):
+        shares.setdefault(node, {})[user] = access
+    wrong = 0
+    for id, mode, owner, group, visibility in connection.execute(
+        'SELECT n.id, n.mode, u.name, g.name, n.visibility FROM node n JOIN user u ON u.id = n.owner '
+        'JOIN "group" g ON g.id = n."group"'
+    ):
+        own = known.get(visibility)
+        wrong += not (
+            isinstance(own, NodeClass)
+            and (own.owner, own.group, own.mode, dict(own.shares)) == (owner, group, mode, shares.get(id, {}))
+        )
+    current: dict[str, DirectoryClass] = {}
+    for path, visibility, own_id in connection.execute(
+        "SELECT d.path, d.visibility, n.visibility FROM directory d JOIN node n ON n.id = d.id ORDER BY d.path"
+    ):
+        above = DirectoryClass() if path == "/" else current.get(split(path)[0])
+        own, stored = known.get(own_id), known.get(visibility)
+        if above is None or not isinstance(own, NodeClass) or not isinstance(stored, DirectoryClass):
+            wrong += 1
+            continue
+        current[path] = above.enter(space_of(path), own)
+        wrong += current[path].key() != stored.key()
+    if wrong:
+        return Finding("classes", "fail", f"{wrong:,} visibility classes differ from what they derive from")
+    return Finding("classes", "ok", f"{len(known):,} visibility classes")
+
+
+def _contents(connection: apsw.Connection) -> Finding:
+    damaged = []
+    count = 0
+    for id, size, version, sequence, body, expected in connection.execute(
+        "SELECT id, size, version, content_sequence, body, hash FROM node WHERE hash IS NOT NULL"
+    ):
+        count += 1
+        if not contents.is_intact(connection, contents.Stored(id, size, version, sequence, body), expected):
+            damaged.append(id)
+    if damaged:
+        return Finding("contents", "fail", f"{len(damaged):,} contents differ from their hash (first: @{damaged[0]})",
+                       "restore a backup")  # fmt: skip
+    return Finding("contents", "ok", f"{count:,} contents match their hash")

@@ -1,0 +1,265 @@
+"""Opening the database, sharing it between threads and processes, and naming what goes wrong.
+
+SQLite's rules that this module exists to keep: one SQLite library per file and process, never `open()`
+on the database or its WAL, connections never cross a fork, the WAL files persist so that a reader
+without write permission can open the database.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from vfs_core.errors import (
+    CorruptStore,
+    ForeignStore,
+    Invalid,
+    NoSpace,
+    ReadOnly,
+    StoreBusy,
+    StoreError,
+    VfsError,
+)
+
+MINIMUM_SQLITE = 3_051_003
+"""Older ones can lose commits when several connections write and checkpoint (the WAL-reset bug)."""
+BUSY_SECONDS = 30.0
+"""How long a writer waits for the write lock before it gives up."""
+_JITTER = 0.002
+
+Row = tuple[Any, ...]
+
+_forked: list[object] = []
+"""Connections that a forked child inherited: never used, never closed there, kept from the collector."""
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+class Database:
+    """One database file as this process uses it: a writer's connection and a pool of readers'."""
+
+    def __init__(self, path: str, *, durability: str, writable: bool) -> None:
+        if apsw.SQLITE_VERSION_NUMBER < MINIMUM_SQLITE:
+            raise StoreError(
+                f"apsw brings SQLite {apsw.sqlite_lib_version()}, which can lose commits; "
+                f"type: pip install -U 'apsw>=3.51.3'"
+            )
+        if durability not in ("full", "normal"):
+            raise Invalid(f"durability is 'full' or 'normal', not {durability!r}")
+        self.path = path
+        self.in_memory = path == ":memory:"
+        self.durability = durability
+        self.writable = writable
+        self.mutex = threading.RLock()
+        self._writer: apsw.Connection | None = None
+        self._readers: list[apsw.Connection] = []
+        self._lock_fd: int | None = None
+        self._closed = False
+        _databases.add(self)
+
+    # --- connections -----------------------------------------------------------------------------
+
+    def writer(self) -> apsw.Connection:
+        """The connection for changes (for everything, in memory). Only with `mutex` held."""
+        if self._writer is None:
+            self._writer = self._connect(writable=self.writable)
+        return self._writer
+
+    def rows(self, sql: str, arguments: Sequence[object] = ()) -> list[Row]:
+        """Run one reading statement to its end on a connection without an open cursor."""
+        if self.in_memory:
+            with self.mutex:
+                return self._run(self.writer(), sql, arguments)
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect(writable=self.writable)
+        rows = self._run(connection, sql, arguments)
+        self._readers.append(connection)
+        return rows
+
+    def _run(self, connection: apsw.Connection, sql: str, arguments: Sequence[object]) -> list[Row]:
+        try:
+            return connection.execute(sql, arguments).fetchall()  # type: ignore[arg-type]  # apsw's own union
+        except apsw.Error as error:
+            raise self.translate(error) from error
+
+    def _connect(self, *, writable: bool) -> apsw.Connection:
+        if self._closed:
+            raise StoreError(f"the store {self.path} has been closed")
+        flags = apsw.SQLITE_OPEN_READWRITE if writable else apsw.SQLITE_OPEN_READONLY
+        try:
+            connection = apsw.Connection(self.path, flags=flags)
+            connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
+            connection.execute("PRAGMA cache_size = -8192")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            if writable:
+                synchronous = "FULL" if self.durability == "full" else "NORMAL"
+                connection.execute(f"PRAGMA synchronous = {synchronous}")
+                if not self.in_memory:
+                    _persist_wal(connection)
+        except apsw.Error as error:
+            raise self.translate(error) from error
+        return connection
+
+    # --- the write lock --------------------------------------------------------------------------
+
+    def begin(self) -> apsw.Connection:
+        """Take the write lock and begin. Only with `mutex` held; ends with `commit` or `rollback`.
+
+        At full durability writers queue on a file lock, which is fair; at normal durability, where the lock is
+        held for microseconds, they retry with jitter, which is fair enough and cheaper. (SQLite's own busy
+        timeout starves some writers entirely.) Raises StoreBusy.
+        """
+        connection = self.writer()
+        deadline = time.monotonic() + BUSY_SECONDS
+        queued = self.durability == "full" and not self.in_memory
+        if queued:
+            self._queue()
+        try:
+            while True:
+                connection.set_busy_timeout(0)
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return connection
+                except apsw.BusyError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(random.random() * _JITTER)
+        except apsw.Error as error:
+            self._unqueue()
+            raise self.translate(error) from error
+        except BaseException:
+            self._unqueue()
+            raise
+
+    def try_begin(self) -> bool:
+        """Begin if nobody else is writing. Only with `mutex` held."""
+        connection = self.writer()
+        connection.set_busy_timeout(0)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except apsw.Error:
+            return False
+        return True
+
+    def commit(self) -> None:
+        """Commit and give the write lock back. On failure everything is rolled back."""
+        connection = self.writer()
+        try:
+            connection.execute("COMMIT")
+        except apsw.Error as error:
+            self.rollback()
+            raise self.translate(error) from error
+        self._unqueue()
+
+    def rollback(self) -> None:
+        """Undo what was begun and give the write lock back."""
+        connection = self.writer()
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        finally:
+            self._unqueue()
+
+    def _queue(self) -> None:
+        if self._lock_fd is None:
+            mode = os.stat(self.path).st_mode & 0o666
+            self._lock_fd = os.open(f"{base_of(self.path)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+
+    def _unqueue(self) -> None:
+        if self._lock_fd is not None:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close every connection; later use raises StoreError."""
+        with self.mutex:
+            self._closed = True
+            while self._readers:
+                self._readers.pop().close()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            if self._lock_fd is not None:
+                os.close(self._lock_fd)
+                self._lock_fd = None
+
+    def after_fork(self) -> None:
+        """In a forked child: forget the parent's connections without touching them."""
+        _forked.append((self._writer, self._readers))
+        if not self.in_memory:
+            self._writer = None
+            self._readers = []
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)  # else the child would keep the parent's lock alive
+            self._lock_fd = None
+        self.mutex = threading.RLock()
+
+    def translate(self, error: apsw.Error) -> VfsError:
+        """Our error for SQLite's, naming the file and what to do."""
+        where = self.path
+        if isinstance(error, apsw.FullError) or (
+            isinstance(error, apsw.IOError) and "no space" in str(error).lower()
+        ):
+            return NoSpace(f"no space left for {where}; the change was rolled back: free some space and retry")
+        if isinstance(error, apsw.ReadOnlyError):
+            return ReadOnly(read_only_reason(where))
+        if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+            return StoreBusy(f"{where} has been locked by another writer for {BUSY_SECONDS:.0f} s; retry")
+        if isinstance(error, apsw.NotADBError):
+            return ForeignStore(f"{where} is not an AVM store (not an SQLite database); name another with --db")
+        if isinstance(error, apsw.CorruptError):
+            return CorruptStore(f"{where} is damaged ({error}); type: avm doctor")
+        if isinstance(error, apsw.CantOpenError):
+            return StoreError(f"{where} cannot be opened ({error}); {read_only_reason(where)}")
+        if isinstance(error, apsw.TooBigError):
+            return Invalid(f"the value is too big for the store ({error})")
+        return StoreError(f"{where}: {error}")
+
+
+def base_of(path: str) -> str:
+    """The path without its ending: side files stand beside the database and begin with it."""
+    return str(Path(path).with_suffix("")) if path.endswith((".db", ".sqlite")) else path
+
+
+def can_write(path: str) -> bool:
+    """Whether this process can write the database at `path`, its WAL files and its directory's bell."""
+    if not os.access(path, os.W_OK):
+        return False
+    if os.access(Path(path).parent, os.W_OK):
+        return True
+    return all(os.access(path + ending, os.W_OK) for ending in ("-wal", "-shm"))
+
+
+def read_only_reason(path: str) -> str:
+    """What must be writable for changes to `path`."""
+    return (
+        f"{path} cannot be written by this process: the file and the directory {Path(path).parent} must be "
+        f"writable (in a sandbox, let AVM's MCP tools write instead)"
+    )
+
+
+def _persist_wal(connection: apsw.Connection) -> None:
+    """Keep the WAL files when the last connection closes."""
+    flag = array.array("i", [1])
+    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, flag.buffer_info()[0])
+
+
+def _after_fork() -> None:
+    for database in list(_databases):
+        database.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,439 @@
+"""The embedded store: reading, opening, and the contract as a whole."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import apsw
+
+from avm_builtin.storage.sqlite import check, contents, schema
+from avm_builtin.storage.sqlite.classes import Classes, parse
+from avm_builtin.storage.sqlite.connection import Database, base_of, can_write, read_only_reason
+from avm_builtin.storage.sqlite.rows import (
+    DIRECTORY,
+    JOURNAL,
+    STAT,
+    STAT_WIDTH,
+    Names,
+    absent,
+    change_from,
+    user_from,
+    version_from,
+)
+from avm_builtin.storage.sqlite.transaction import SqliteTransaction
+from vfs_core.bell import Bell
+from vfs_core.errors import ForeignStore, NewerStore, NotADirectory, NotFound, ReadOnly
+from vfs_core.path import join, split
+from vfs_core.storage import (
+    Check,
+    Finding,
+    Found,
+    Head,
+    LinkRow,
+    Listing,
+    Store,
+    StoreContext,
+    TagUsage,
+    Usage,
+    allow_all,
+)
+from vfs_core.types import Change, Origin, User, Version
+from vfs_core.visibility import DirectoryClass, NodeClass
+
+_HEAL_AFTER = 0.02
+"""Seconds that the bell may be ahead of the journal before its announcer is taken for dead."""
+
+_NAMED = """FROM directory d JOIN name m ON m.directory = d.id AND m.name = ? JOIN node n ON n.id = m.node
+    WHERE d.path = ?"""
+_HEAD = "(SELECT max(sequence) FROM journal)"
+_FIND = f"SELECT {STAT}, d.id, d.visibility, {_HEAD} {_NAMED}"
+_READ = f"SELECT {STAT}, d.id, d.visibility, {_HEAD}, n.body {_NAMED}"
+_META, _OWN = STAT_WIDTH - 1, STAT_WIDTH - 2
+_PARENT, _WITHIN, _SEQUENCE, _BODY = STAT_WIDTH, STAT_WIDTH + 1, STAT_WIDTH + 2, STAT_WIDTH + 3
+
+
+class SqliteStore(Store):
+    """A store in one SQLite file. Made by `open`."""
+
+    def __init__(self, database: Database, uuid: str, bell: Bell) -> None:
+        self._database = database
+        self._classes = Classes(database)
+        self._names = Names(database)
+        self._ahead_since: float | None = None
+        self._heal_mutex = threading.Lock()
+        self.bell = bell
+        self.uuid = uuid
+        self.location = database.path
+        self.writable = database.writable
+        self.read_only_reason = "" if database.writable else read_only_reason(database.path)
+
+    @classmethod
+    def open(cls, context: StoreContext) -> SqliteStore:
+        """Open the database at `context.location`, making or migrating it where it can be written.
+
+        A directory that is made gets mode 0700, the file 0600; a directory that was there keeps its mode.
+        Raises NotFound, ForeignStore, NewerStore, CorruptStore, ReadOnly.
+        """
+        path = context.location
+        exists = path != ":memory:" and Path(path).exists()
+        if not exists and not context.create:
+            raise NotFound(f"there is no store at {path} yet; write something, or type: avm init")
+        if not exists and path != ":memory:":
+            _make_file(path)
+        writable = path == ":memory:" or can_write(path)
+        database = Database(path, durability=context.durability, writable=writable)
+        try:
+            store_uuid = _prepare(database, context.founder)
+        except BaseException:
+            database.close()
+            raise
+        if path == ":memory:":
+            bell = Bell.private()
+        else:
+            mode = os.stat(path).st_mode & 0o666
+            bell = Bell.open(f"{base_of(path)}.bell", store_uuid, writable=writable, mode=mode)
+        store = cls(database, store_uuid, bell)
+        store._heal()
+        return store
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def find(self, path: str) -> Found:
+        parent, name = split(path)
+        rows = self._database.rows(_FIND, (name, parent))
+        if not rows:
+            return absent(path, 0)
+        row = rows[0]
+        if self.bell.writable and self.bell.words[4] > row[_SEQUENCE]:
+            self._suspect(row[_SEQUENCE])
+        return Found(
+            path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META]
+        )
+
+    def read(self, path: str) -> Found:
+        parent, name = split(path)
+        rows = self._database.rows(_READ, (name, parent))
+        if not rows:
+            return absent(path, 0)
+        row = rows[0]
+        if self.bell.writable and self.bell.words[4] > row[_SEQUENCE]:
+            self._suspect(row[_SEQUENCE])
+        body = row[_BODY]
+        if body is None and row[5]:
+            body = self._chunked(row[0], row[6], row[5])
+            if body is None:
+                return self.read(path)  # changed between the two statements
+        return Found(
+            path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META],
+            body or b"",
+        )  # fmt: skip
+
+    def _chunked(self, node: int, version: int, size: int) -> bytes | None:
+        """The chunks of a node, or None if it is not at `version` any more."""
+        rows = self._database.rows(
+            "SELECT position, body, (SELECT version FROM node WHERE id = ?1) FROM chunk WHERE node = ?1", (node,)
+        )
+        if not rows or rows[0][2] != version:
+            return None
+        return contents.assemble(size, [row[:2] for row in rows])
+
+    def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:
+        directory = self.find(path)
+        if directory.stat is None:
+            return Listing(directory, 0, (), False)
+        if not directory.stat.is_directory:
+            raise NotADirectory(f"{path} is not a directory")
+        rows = self._database.rows(
+            f"SELECT {STAT}, m.name, d.visibility, {_HEAD} FROM directory d JOIN name m ON m.directory = d.id "
+            "JOIN node n ON n.id = m.node WHERE d.id = ? AND m.name > ? ORDER BY m.name LIMIT ?",
+            (directory.stat.id, after, limit + 1),
+        )
+        contents_class = self._database.rows(
+            "SELECT visibility FROM directory WHERE id = ?", (directory.stat.id,)
+        )
+        entries = [
+            Found(
+                join(path, row[STAT_WIDTH]), self._names.stat(row), row[STAT_WIDTH + 1], row[_OWN],
+                directory.stat.id, row[STAT_WIDTH + 2], 0, row[_META],
+            )
+            for row in rows[:limit]
+        ]  # fmt: skip
+        return Listing(directory, contents_class[0][0] if contents_class else 0, entries, len(rows) > limit)
+
+    def nodes(self, ids: Sequence[int], *, content: bool = False) -> list[Found]:
+        found: list[Found] = []
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            found += self._named(f"n.id IN ({', '.join('?' * len(part))})", tuple(part), content)
+        return found
+
+    def scan(self, after: int = 0, limit: int = 1000, *, content: bool = False) -> list[Found]:
+        bounds = self._database.rows(
+            "SELECT max(id) FROM (SELECT id FROM node WHERE id > ? AND links > 0 ORDER BY id LIMIT ?)", (after, limit)
+        )
+        if bounds[0][0] is None:
+            return []
+        return self._named("n.id > ? AND n.id <= ?", (after, bounds[0][0]), content)
+
+    def _named(self, condition: str, arguments: tuple[int, ...], content: bool) -> list[Found]:
+        """Every name of the nodes that a condition on `n` picks, in order of id and path."""
+        body = "n.body" if content else "NULL"
+        rows = self._database.rows(
+            f"SELECT {STAT}, d.id, d.visibility, {_HEAD}, {body}, d.path, m.name FROM node n "
+            f"CROSS JOIN name m ON m.node = n.id CROSS JOIN directory d ON d.id = m.directory "
+            f"WHERE {condition} ORDER BY n.id, d.path, m.name",
+            arguments,
+        )
+        found = []
+        for row in rows:
+            path = join(row[_BODY + 1], row[_BODY + 2]) if row[_BODY + 2] else "/"
+            data = row[_BODY]
+            if content and data is None and row[5] and row[1] != DIRECTORY:
+                data = self._chunked(row[0], row[6], row[5])
+                if data is None:  # it has changed since: what there is now is as good
+                    data = self.read(path).data
+            found.append(
+                Found(
+                    path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0,
+                    row[_META], data or b"",
+                )
+            )  # fmt: skip
+        return found
+
+    def version_content(self, node: int, version: int) -> bytes | None:
+        with self._database.mutex:
+            connection = self._database.writer()
+            try:
+                with connection:  # one snapshot over several statements
+                    rows = connection.execute(
+                        "SELECT size, version, content_sequence, body FROM node WHERE id = ?", (node,)
+                    ).fetchall()
+                    wanted = connection.execute(
+                        "SELECT sequence, size FROM journal WHERE node = ? AND version = ? AND hash IS NOT NULL",
+                        (node, version),
+                    ).fetchall()
+                    if not rows or not wanted:
+                        return None
+                    current = contents.Stored(node, rows[0][0], rows[0][1], rows[0][2], rows[0][3])
+                    return contents.at_sequence(connection, current, *wanted[0])
+            except apsw.Error as error:
+                raise self._database.translate(error) from error
+
+    def versions(self, node: int, before: int | None = None, limit: int = 100) -> list[Version]:
+        rows = self._database.rows(
+            f"SELECT {JOURNAL} FROM journal WHERE node = ?1 AND hash IS NOT NULL "
+            "AND (?2 IS NULL OR version < ?2) ORDER BY sequence DESC LIMIT ?3",
+            (node, before, limit),
+        )
+        return [version_from(row, self._names) for row in rows]
+
+    def links(self, node: int) -> list[LinkRow]:
+        rows = self._database.rows(
+            "SELECT source, kind, target, weight FROM link WHERE source = ?1 "
+            "UNION SELECT source, kind, target, weight FROM link WHERE target = ?1",
+            (node,),
+        )
+        return [LinkRow(*row) for row in rows]
+
+    def usage(self) -> list[Usage]:
+        rows = self._database.rows(
+            "SELECT d.visibility, n.visibility, count(*), sum(n.size) FROM node n JOIN name m ON m.node = n.id "
+            "JOIN directory d ON d.id = m.directory WHERE n.kind <> ? GROUP BY 1, 2",
+            (DIRECTORY,),
+        )
+        return [Usage(*row) for row in rows]
+
+    def tag_usage(self) -> list[TagUsage]:
+        rows = self._database.rows(
+            "SELECT t.name, d.visibility, n.visibility, count(*) FROM tag t JOIN node n ON n.id = t.node "
+            "JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory GROUP BY 1, 2, 3"
+        )
+        return [TagUsage(*row) for row in rows]
+
+    # --- who -------------------------------------------------------------------------------------
+
+    def users(self) -> dict[str, User]:
+        groups: dict[str, list[str]] = {}
+        for user, group in self._database.rows(
+            'SELECT u.name, g.name FROM membership m JOIN user u ON u.id = m.user JOIN "group" g ON g.id = m."group"'
+        ):
+            groups.setdefault(user, []).append(group)
+        rows = self._database.rows("SELECT name, capabilities FROM user")
+        return {name: user_from(name, held, groups.get(name, [])) for name, held in rows}
+
+    def shared_with(self, agent: str) -> list[str]:
+        rows = self._database.rows(
+            "SELECT d.path, m.name FROM user u JOIN share s ON s.user = u.id JOIN name m ON m.node = s.node "
+            "JOIN directory d ON d.id = m.directory WHERE u.name = ? ORDER BY 1, 2",
+            (agent,),
+        )
+        return [join(directory, name) if name else "/" for directory, name in rows]
+
+    def directory_class(self, id: int) -> DirectoryClass:
+        return self._classes.directory(id, self._own_transaction())
+
+    def node_class(self, id: int) -> NodeClass:
+        return self._classes.node(id, self._own_transaction())
+
+    def classes(self, after: int = 0) -> list[tuple[int, DirectoryClass | NodeClass]]:
+        rows = self._database.rows("SELECT id, kind, key FROM visibility WHERE id > ? ORDER BY id", (after,))
+        return [(id, parse(kind, key)) for id, kind, key in rows]
+
+    def _own_transaction(self) -> apsw.Connection | None:
+        """The writer's connection, where a check runs inside this thread's transaction."""
+        connection = self._database._writer
+        if connection is not None and connection.in_transaction and self._database.mutex._is_owned():  # type: ignore[attr-defined]
+            return connection
+        return None
+
+    # --- the journal -----------------------------------------------------------------------------
+
+    def head(self) -> Head:
+        rows = self._database.rows("SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1")
+        return Head(*rows[0])
+
+    def chain_at(self, sequence: int) -> bytes | None:
+        rows = self._database.rows("SELECT chain FROM journal WHERE sequence = ?", (sequence,))
+        return rows[0][0] if rows else None
+
+    def changes(self, after: int = 0, limit: int = 1000) -> list[Change]:
+        rows = self._database.rows(
+            f"SELECT {JOURNAL} FROM journal WHERE sequence > ? ORDER BY sequence LIMIT ?", (after, limit)
+        )
+        return [change_from(row, self._names) for row in rows]
+
+    # --- changing --------------------------------------------------------------------------------
+
+    def transaction(self, origin: Origin, check: Check) -> SqliteTransaction:
+        if not self.writable:
+            raise ReadOnly(self.read_only_reason)
+        return SqliteTransaction(self._database, self.bell, self._classes, self._names, origin, check)
+
+    # --- care ------------------------------------------------------------------------------------
+
+    def _suspect(self, sequence: int) -> None:
+        """The bell is ahead of what was read: heal it once it has been so for a while."""
+        now = time.monotonic()
+        if self._ahead_since is None:
+            self._ahead_since = now
+        elif now - self._ahead_since > _HEAL_AFTER:
+            self._ahead_since = None
+            if self.head().sequence < self.bell.head:
+                self._heal()
+
+    def _heal(self) -> None:
+        """Lower what a writer announced and never committed, if nobody is writing."""
+        if not self.bell.writable or not self.writable:
+            return
+        with self._database.mutex:
+            if self._database.writer().in_transaction or not self._database.try_begin():
+                return
+            try:
+                rows = self._database.writer().execute("SELECT max(sequence) FROM journal").fetchall()
+                self.bell.heal(rows[0][0] or 0)
+            finally:
+                self._database.rollback()
+
+    def verify(self) -> Iterable[Finding]:
+        return check.verify(self._database)
+
+    def close(self) -> None:
+        self._database.close()
+        self.bell.close()
+
+
+# --- opening -------------------------------------------------------------------------------------
+
+
+def _make_file(path: str) -> None:
+    """Make the directory (0700) and the empty file (0600) of a new store."""
+    parent = Path(path).parent
+    try:
+        if not parent.exists():
+            parent.mkdir(parents=True, mode=0o700)
+            parent.chmod(0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except PermissionError:
+        raise ReadOnly(f"{path} cannot be made: the directory {parent} must be writable") from None
+    except OSError as error:
+        raise ReadOnly(f"{path} cannot be made: {error.strerror}") from error
+
+
+def _prepare(database: Database, founder: Origin) -> str:
+    """Check that the file is ours, make or migrate the tables, and return the store's uuid."""
+    version = _version(database)
+    if version < schema.VERSION:
+        if not database.writable:
+            if version == 0:
+                raise ForeignStore(f"{database.path} is empty and cannot be written")
+            raise ReadOnly(
+                f"{database.path} was made by an older AVM and must be migrated: {read_only_reason(database.path)}"
+            )
+        _migrate(database, founder)
+    return str(database.rows("SELECT value FROM info WHERE key = 'uuid'")[0][0])
+
+
+def _version(database: Database) -> int:
+    """The schema version, 0 for an empty file."""
+    application, version, tables = database.rows(
+        "SELECT (SELECT application_id FROM pragma_application_id), "
+        "(SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)"
+    )[0]
+    if tables == 0 and application == 0:
+        return 0
+    if application != schema.APPLICATION_ID:
+        raise ForeignStore(f"{database.path} is an SQLite database but not an AVM store; name another with --db")
+    if version > schema.VERSION:
+        raise NewerStore(
+            f"{database.path} was made by a newer AVM (schema {version}, this one knows {schema.VERSION}): "
+            f"upgrade this one, and restart programs that still run the old one"
+        )
+    return int(version)
+
+
+def _migrate(database: Database, founder: Origin) -> None:
+    """Bring the tables to the present version in one transaction."""
+    with database.mutex:
+        connection = database.writer()
+        try:
+            if not database.in_memory:
+                connection.execute("PRAGMA journal_mode = WAL")
+        except apsw.Error as error:
+            raise database.translate(error) from error
+        database.begin()
+        try:
+            version = connection.pragma("user_version")
+            for statements in schema.MIGRATIONS[version:]:
+                connection.execute(statements)
+            connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+            if version == 0:
+                _found(database, founder)
+        except apsw.Error as error:
+            database.rollback()
+            raise database.translate(error) from error
+        except BaseException:
+            database.rollback()
+            raise
+        database.commit()
+
+
+def _found(database: Database, founder: Origin) -> None:
+    """The first rows: identity, the founder, and the fixed directories."""
+    connection = database.writer()
+    connection.execute(
+        "INSERT INTO info (key, value) VALUES ('uuid', ?), ('created_ns', ?)", (str(uuid.uuid4()), str(time.time_ns()))
+    )
+    for name in dict.fromkeys((founder.agent, founder.actor)):
+        connection.execute("INSERT INTO user (name) VALUES (?)", (name,))
+        connection.execute('INSERT INTO "group" (name) VALUES (?)', (name,))
+    transaction = SqliteTransaction(
+        database, Bell.private(), Classes(database), Names(database), founder, allow_all
+    )
+    transaction.found(connection)
+

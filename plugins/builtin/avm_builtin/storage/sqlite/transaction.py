@@ -1,0 +1,683 @@
+"""Every change: resolved, judged, made and journalled inside one `BEGIN IMMEDIATE`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import NamedTuple
+
+import apsw
+
+from avm_builtin.storage.sqlite import contents
+from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
+from avm_builtin.storage.sqlite.connection import Database, Row
+from avm_builtin.storage.sqlite.rows import DIRECTORY, FILE, KINDS, STAT, STAT_WIDTH, Names
+from vfs_core import journal
+from vfs_core.bell import Bell
+from vfs_core.errors import (
+    Conflict,
+    CorruptStore,
+    Exists,
+    InUse,
+    Invalid,
+    IsADirectory,
+    NotADirectory,
+    NotEmpty,
+    NotFound,
+)
+from vfs_core.meta import EMPTY, merge, tags_of
+from vfs_core.path import MEMORY, NAME_MAX, PATH_MAX, PRIVATE, SHARED, is_within, join, space_of, split
+from vfs_core.storage import Check, Found, Moved, Operation, Transaction
+from vfs_core.types import JSON, Access, Origin, Stat, User, Version
+from vfs_core.visibility import DirectoryClass, NodeClass
+
+FIXED = frozenset({"/", MEMORY, PRIVATE, SHARED})
+"""Directories that every store has and keeps."""
+
+_LOCATE = f"""SELECT {STAT}, d.id, d.visibility, n.body, n.content_sequence
+    FROM directory d JOIN name m ON m.directory = d.id AND m.name = ? JOIN node n ON n.id = m.node
+    WHERE d.path = ?"""
+_META, _PARENT, _WITHIN, _BODY, _CONTENT = STAT_WIDTH - 1, STAT_WIDTH, STAT_WIDTH + 1, STAT_WIDTH + 2, STAT_WIDTH + 3
+_OWN = STAT_WIDTH - 2
+
+
+class _Place(NamedTuple):
+    """The nearest directory that exists on the way to a name."""
+
+    id: int
+    path: str
+    within: int
+    own: int
+
+
+class SqliteTransaction(Transaction):
+    """One unit of change. Used as `with store.transaction(origin, check) as tx`."""
+
+    def __init__(
+        self, database: Database, bell: Bell, classes: Classes, names: Names, origin: Origin, check: Check
+    ) -> None:
+        self._database = database
+        self._bell = bell
+        self._classes = classes
+        self._names = names
+        self._origin = origin
+        self._check = check
+        self._touched: list[int] = []
+        self._everything = False
+
+    # --- begin and end ---------------------------------------------------------------------------
+
+    def __enter__(self) -> SqliteTransaction:
+        self._database.mutex.acquire()
+        try:
+            self._connection = self._database.begin()
+            rows = self._execute("SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1")
+        except BaseException:
+            self._database.mutex.release()
+            raise
+        self._first, self._chain = rows[0] if rows else (0, journal.GENESIS)
+        self._sequence = self._first
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is not None or self._sequence == self._first:
+                self._undo()
+                if isinstance(error, apsw.Error):
+                    raise self._database.translate(error) from error
+                return
+            self._bell.announce(self._sequence, self._touched, self._everything)
+            try:
+                self._database.commit()
+            except BaseException:
+                self._classes.rolled_back()
+                self._names.refresh()
+                raise
+            self._classes.committed()
+            self._bell.ring()
+        finally:
+            self._database.mutex.release()
+
+    def found(self, connection: apsw.Connection) -> None:
+        """Make the root and the fixed directories, in the transaction that makes the tables."""
+        self._connection, self._sequence, self._chain = connection, 0, journal.GENESIS
+        own = self._classes.plain(connection, self._origin.agent, self._origin.agent, 0o777)
+        within = self._classes.intern(connection, DirectoryClass())
+        self._insert_node("/", _Place(1, "/", within, own), DIRECTORY, journal.INIT)
+        self._execute(
+            "INSERT INTO directory (id, path, visibility, widened_sequence) VALUES (1, '/', ?, 1)", (within,)
+        )
+        for path in (MEMORY, PRIVATE, SHARED):
+            self._make_directory(path, self._nearest(split(path)[0]))
+
+    def _undo(self) -> None:
+        self._database.rollback()
+        self._classes.rolled_back()
+        if self._everything:
+            self._names.refresh()
+
+    def _execute(self, sql: str, arguments: tuple[object, ...] = ()) -> list[Row]:
+        return self._connection.execute(sql, arguments).fetchall()  # type: ignore[arg-type]  # apsw's own union
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        patch: Mapping[str, JSON] | None = None,
+        base_version: int | None = None,
+        parents: bool = True,
+    ) -> Version:
+        row = self._locate(path)
+        if row is None:
+            place = self._judge_creation(path)
+            if base_version:
+                raise Conflict(f"{path} does not exist, and the write was based on version {base_version}")
+            return self._create_file(path, place, data, journal.WRITE, patch, parents)
+        self._check(Operation.WRITE, self._found(path, row))
+        if row[1] != FILE:
+            raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
+        if base_version is not None and base_version != row[6]:
+            raise Conflict(
+                f"{path} is at version {row[6]}, and the write was based on version {base_version}: "
+                f"read it again and merge"
+            )
+        written = contents.replace(
+            self._connection, contents.Stored(row[0], row[5], row[6], row[_CONTENT], row[_BODY]), data
+        )
+        return self._commit_content(path, row, written, journal.WRITE, patch)
+
+    def append(self, path: str, data: bytes) -> Version:
+        row = self._locate(path)
+        if row is None:
+            return self._create_file(path, self._judge_creation(path), data, journal.APPEND, None, True)
+        self._check(Operation.WRITE, self._found(path, row))
+        if row[1] != FILE:
+            raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
+        written = contents.append(
+            self._connection, contents.Stored(row[0], row[5], row[6], row[_CONTENT], row[_BODY]), data
+        )
+        return self._commit_content(path, row, written, journal.APPEND, None)
+
+    def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
+        row = self._require(path)
+        self._check(Operation.WRITE, self._found(path, row))
+        meta = merge(row[_META], patch)
+        if meta != row[_META]:
+            now, _ = self._journal(journal.META, row[0], path, row[6], row[5])
+            self._execute("UPDATE node SET meta = ?, changed_ns = ? WHERE id = ?", (meta, now, row[0]))
+            self._set_tags(row[0], row[_META], meta)
+            self._touched.append(row[0])
+        loaded: dict[str, JSON] = json.loads(meta)
+        return loaded
+
+    def _commit_content(
+        self,
+        path: str,
+        row: Row,
+        written: contents.Written,
+        operation: str,
+        patch: Mapping[str, JSON] | None,
+    ) -> Version:
+        node, version = row[0], row[6] + 1
+        meta = row[_META] if patch is None else merge(row[_META], patch)
+        now, sequence = self._journal(operation, node, path, version, written.size, written.hash)
+        self._execute(
+            "UPDATE node SET size = ?, version = ?, modified_ns = ?, changed_ns = ?, content_sequence = ?, "
+            "hash = ?, meta = ?, body = ? WHERE id = ?",
+            (written.size, version, now, now, sequence, written.hash, meta, written.body, node),
+        )
+        if meta is not row[_META]:
+            self._set_tags(node, row[_META], meta)
+        self._touched.append(node)
+        return Version(path, version, sequence, now, self._origin.agent, written.size, written.hash, operation)
+
+    # --- making ----------------------------------------------------------------------------------
+
+    def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
+        row = self._locate(path)
+        if row is not None:
+            self._check(Operation.STAT, self._found(path, row))
+            if exist_ok and row[1] == DIRECTORY:
+                return self._names.stat(row)
+            raise Exists(f"{path} exists already")
+        place = self._make_parents(path, self._judge_creation(path), parents)
+        self._make_directory(path, place)
+        return self._names.stat(self._require(path))
+
+    def _judge_creation(self, path: str) -> _Place:
+        """Ask whether the absent `path` may be made, and return the nearest directory that exists."""
+        place = self._nearest(split(path)[0])
+        self._check(Operation.CREATE, Found(path, None, place.within, 0, place.id, self._sequence, place.own))
+        name = split(path)[1]
+        if len(name.encode()) > NAME_MAX or len(path.encode()) > PATH_MAX:
+            raise Invalid(f"{path!r} is too long")
+        return place
+
+    def _nearest(self, path: str) -> _Place:
+        while True:
+            rows = self._execute(
+                "SELECT d.id, d.path, d.visibility, n.visibility FROM directory d JOIN node n ON n.id = d.id "
+                "WHERE d.path = ?",
+                (path,),
+            )
+            if rows:
+                return _Place(*rows[0])
+            if path == "/":
+                raise CorruptStore(f"{self._database.path} has no root directory; type: avm doctor")
+            path = split(path)[0]
+
+    def _make_parents(self, path: str, place: _Place, allowed: bool) -> _Place:
+        """Make the directories that are missing between `place` and `path`."""
+        parent = split(path)[0]
+        while place.path != parent:
+            missing = join(place.path, _first_below(place.path, parent))
+            if self._locate(missing) is not None:
+                raise NotADirectory(f"{missing} is not a directory")
+            if not allowed:
+                raise NotFound.at(parent)
+            place = self._make_directory(missing, place)
+        return place
+
+    def _make_directory(self, path: str, place: _Place) -> _Place:
+        node = self._insert_node(path, place, DIRECTORY, journal.MKDIR)
+        own = self._classes.node(node.visibility, self._connection)
+        above = self._classes.directory(place.within, self._connection)
+        within = self._classes.intern(self._connection, above.enter(space_of(path), own))
+        self._execute(
+            "INSERT INTO directory (id, path, visibility, widened_sequence) VALUES (?, ?, ?, ?)",
+            (node.id, path, within, node.id),
+        )
+        return _Place(node.id, path, within, node.visibility)
+
+    def _create_file(
+        self,
+        path: str,
+        place: _Place,
+        data: bytes,
+        operation: str,
+        patch: Mapping[str, JSON] | None,
+        parents: bool,
+    ) -> Version:
+        meta = EMPTY if patch is None else merge(EMPTY, patch)
+        place = self._make_parents(path, place, parents)
+        self._agent(self._origin.agent)  # its row, if new, comes before the node's
+        self._agent(self._origin.actor)
+        written = contents.create(self._connection, self._sequence + 1, data)
+        node = self._insert_node(path, place, FILE, operation, written, meta)
+        if meta is not EMPTY:
+            self._set_tags(node.id, EMPTY, meta)
+        return Version(
+            path, 1, node.id, node.time_ns, self._origin.agent, written.size, written.hash, operation
+        )
+
+    class _New(NamedTuple):
+        id: int
+        visibility: int
+        time_ns: int
+
+    def _insert_node(
+        self,
+        path: str,
+        place: _Place,
+        kind: int,
+        operation: str,
+        written: contents.Written | None = None,
+        meta: str = EMPTY,
+    ) -> _New:
+        """A new node under a name: its id is the sequence of its journal row."""
+        agent = self._origin.agent
+        owner = self._agent(agent)
+        mode = _new_mode(path, kind)
+        visibility = self._classes.plain(self._connection, agent, agent, mode)
+        content = written or contents.Written(0, b"", None)
+        version = 1 if kind == FILE else 0
+        self._agent(self._origin.actor)
+        node = self._sequence + 1
+        now, _ = self._journal(operation, node, path, version, content.size, content.hash or None)
+        self._execute(
+            f"INSERT INTO node VALUES ({', '.join('?' * 23)})",
+            (
+                node, kind, mode, owner, self._names.group_ids[agent], content.size, version, now, now, now,
+                self._origin.uid, self._origin.gid, 1, None, visibility, node, node, None, None, None,
+                content.hash or None, meta, content.body,
+            ),
+        )  # fmt: skip
+        self._execute(
+            "INSERT INTO name (directory, name, node) VALUES (?, ?, ?)", (place.id, split(path)[1], node)
+        )
+        self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, place.id))
+        self._touched += (node, place.id)
+        return self._New(node, visibility, now)
+
+    # --- removing and moving -----------------------------------------------------------------------
+
+    def delete(self, path: str, *, recursive: bool = False) -> int:
+        row = self._require(path)
+        place = self._nearest(split(path)[0])
+        self._check(Operation.DELETE, self._found(path, row, place.own))
+        self._refuse_fixed(path, "removed")
+        return self._remove(path, row, recursive)
+
+    def _remove(self, path: str, row: Row, recursive: bool) -> int:
+        removed = 0
+        if row[1] == DIRECTORY:
+            while True:
+                names = self._execute("SELECT name FROM name WHERE directory = ? LIMIT 1000", (row[0],))
+                if not names:
+                    break
+                if not recursive:
+                    raise NotEmpty(f"{path} is not empty")
+                for (name,) in names:
+                    child = join(path, name)
+                    found = self._require(child)
+                    self._check(Operation.DELETE, self._found(child, found, row[_OWN]))
+                    removed += self._remove(child, found, True)
+            self._execute("DELETE FROM directory WHERE id = ?", (row[0],))
+        now, sequence = self._journal(journal.DELETE, row[0], path, row[6], row[5])
+        self._execute(
+            "DELETE FROM name WHERE directory = ? AND name = ?", (row[_PARENT], split(path)[1])
+        )
+        self._execute(
+            "UPDATE node SET links = links - 1, changed_ns = ?1, "
+            "deleted_sequence = CASE WHEN links = 1 THEN ?2 ELSE NULL END WHERE id = ?3",
+            (now, sequence, row[0]),
+        )
+        self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, row[_PARENT]))
+        self._touched += (row[0], row[_PARENT])
+        return removed + 1
+
+    def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
+        row = self._require(old)
+        self._check(Operation.DELETE, self._found(old, row, self._nearest(split(old)[0]).own))
+        target = None if old == new else self._locate(new)
+        place = self._nearest(split(new)[0])
+        if target is None:
+            self._check(Operation.CREATE, Found(new, None, place.within, 0, place.id, self._sequence, place.own))
+        else:
+            self._check(Operation.DELETE, self._found(new, target, place.own))
+        self._refuse_fixed(old, "moved")
+        if old == new:
+            return Moved(0, self._sequence)
+        if is_within(new, old):
+            raise Invalid(f"{old} cannot be moved into itself ({new})")
+        if target is not None:
+            self._make_way(old, row, new, target, replace)
+        place = self._make_parents(new, place, True)
+        self._judge_widening(old, row, place)
+        self._move(old, row, new, place)
+        return Moved(1, self._sequence, ((old, new),))
+
+    def rename_prefix(self, old: str, new: str) -> Moved:
+        directory, start = split(old)
+        target, new_start = split(new)
+        source = self._execute("SELECT id FROM directory WHERE path = ?", (directory,))
+        names = (
+            self._execute(
+                "SELECT name FROM name WHERE directory = ? AND name >= ? AND substr(name, 1, ?) = ? ORDER BY name",
+                (source[0][0], start, len(start), start),
+            )
+            if source
+            else []
+        )
+        if not start:
+            names = [row for row in names if row[0]]
+        moved: list[tuple[str, str]] = []
+        for (name,) in names:
+            path, to = join(directory, name), join(target, new_start + name[len(start) :])
+            self._check(Operation.STAT, self._found(path, self._require(path)))
+            self.rename(path, to)
+            moved.append((path, to))
+        return Moved(len(moved), self._sequence, tuple(moved))
+
+    def _make_way(self, old: str, row: Row, new: str, target: Row, replace: bool) -> None:
+        """Remove what stands at the target of a rename, as POSIX allows."""
+        if not replace:
+            raise Exists(f"{new} exists already")
+        self._refuse_fixed(new, "replaced")
+        if target[1] == DIRECTORY and row[1] != DIRECTORY:
+            raise IsADirectory(f"{new} is a directory and {old} is not")
+        if target[1] != DIRECTORY and row[1] == DIRECTORY:
+            raise NotADirectory(f"{new} is not a directory and {old} is")
+        self._remove(new, target, False)
+
+    def _widens(self, row: Row, place: _Place) -> bool:
+        """Whether somebody new may read the node once it is in `place`."""
+        before = self._classes.directory(row[_WITHIN], self._connection)
+        after = self._classes.directory(place.within, self._connection)
+        mode = self._classes.node(row[_OWN], self._connection).mode
+        return before.widens_to(after, row[1] != DIRECTORY and mode & 0o444 == 0o444)
+
+    def _judge_widening(self, old: str, row: Row, place: _Place) -> None:
+        """A move that widens who may read is a share: of the node, and of others' nodes below it."""
+        if not self._widens(row, place):
+            return
+        self._check(Operation.SHARE, self._found(old, row))
+        if row[1] == DIRECTORY:
+            others = self._execute(
+                "SELECT d.path, m.name FROM directory d JOIN name m ON m.directory = d.id "
+                "JOIN node n ON n.id = m.node WHERE (d.path = ?1 OR (d.path > ?2 AND d.path < ?3)) "
+                "AND n.owner <> ?4 LIMIT 1",
+                (old, old + "/", old + "0", self._agent(self._origin.agent)),
+            )
+            for directory, name in others:
+                path = join(directory, name)
+                self._check(Operation.SHARE, self._found(path, self._require(path)))
+
+    def _move(self, old: str, row: Row, new: str, place: _Place) -> None:
+        node = row[0]
+        widens = self._widens(row, place)
+        now, sequence = self._journal(journal.RENAME, node, new, row[6], row[5], old_path=old)
+        self._execute(
+            "UPDATE name SET directory = ?, name = ? WHERE directory = ? AND name = ?",
+            (place.id, split(new)[1], row[_PARENT], split(old)[1]),
+        )
+        self._execute("UPDATE node SET changed_ns = ? WHERE id = ?", (now, node))
+        for parent in {row[_PARENT], place.id}:
+            self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, parent))
+        own = self._classes.node(row[_OWN], self._connection)
+        if widens:
+            self._widened(node, row[1], sequence)
+        if row[1] == DIRECTORY:
+            self._execute(
+                "UPDATE directory SET path = ?1 || substr(path, ?2) "
+                "WHERE path = ?3 OR (path > ?4 AND path < ?5)",
+                (new, len(old) + 1, old, old + "/", old + "0"),
+            )
+            refresh_tree(self._connection, self._classes, new)
+            self._everything = True
+        elif own.shares:
+            self._everything = True
+        self._touched += (node, row[_PARENT], place.id)
+
+    # --- who may ---------------------------------------------------------------------------------
+
+    def set_mode(self, path: str, mode: int) -> Stat:
+        if not 0 <= mode <= 0o7777:
+            raise Invalid(f"{mode:o} is not a mode: give 0 to 7777 (octal)")
+        row = self._require(path)
+        self._check(Operation.MODE, self._found(path, row))
+        self._refuse_opening(path, mode)
+        own = self._classes.node(row[_OWN], self._connection)
+        new = NodeClass(own.owner, own.group, mode, own.shares)
+        return self._reclassify(path, row, new, journal.MODE, {"mode": mode})
+
+    def set_owner(self, path: str, owner: str | None = None, group: str | None = None) -> Stat:
+        row = self._require(path)
+        self._check(Operation.MODE, self._found(path, row))
+        own = self._classes.node(row[_OWN], self._connection)
+        if owner is not None and path == f"{PRIVATE}/{space_of(path)}":
+            raise Invalid(f"{path} is a private space and belongs to its agent")
+        new = NodeClass(owner or own.owner, group or own.group, own.mode, own.shares)
+        self._agent(new.owner)
+        self._group(new.group)
+        return self._reclassify(path, row, new, journal.OWNER, {"owner": new.owner, "group": new.group})
+
+    def share(self, path: str, agent: str, access: Access | None) -> None:
+        if access not in ("r", "rw", None):
+            raise Invalid(f"a share grants 'r' or 'rw', not {access!r}")
+        row = self._require(path)
+        self._check(Operation.SHARE, self._found(path, row))
+        own = self._classes.node(row[_OWN], self._connection)
+        shares = {name: held for name, held in own.shares.items() if name != agent}
+        user = self._agent(agent)
+        if access is None:
+            self._execute("DELETE FROM share WHERE node = ? AND user = ?", (row[0], user))
+        else:
+            shares[agent] = access
+            self._execute("INSERT OR REPLACE INTO share (node, user, access) VALUES (?, ?, ?)", (row[0], user, access))
+        new = NodeClass(own.owner, own.group, own.mode, shares)
+        self._reclassify(path, row, new, journal.SHARE, {"agent": agent, "access": access})
+
+    def _reclassify(
+        self, path: str, row: Row, new: NodeClass, operation: str, details: Mapping[str, JSON]
+    ) -> Stat:
+        """Give a node another class, and all below it if it is a directory."""
+        old = self._classes.node(row[_OWN], self._connection)
+        if new != old:
+            own = self._classes.intern(self._connection, new)
+            now, sequence = self._journal(operation, row[0], path, row[6], row[5], details=details)
+            self._execute(
+                'UPDATE node SET mode = ?, owner = ?, "group" = ?, visibility = ?, changed_ns = ? WHERE id = ?',
+                (new.mode, self._names.user_ids[new.owner], self._names.group_ids[new.group], own, now, row[0]),
+            )
+            if operation != journal.MODE or new.mode & ~old.mode & 0o777:
+                self._widened(row[0], row[1], sequence)
+            if row[1] == DIRECTORY:
+                refresh_tree(self._connection, self._classes, path)
+            if row[1] == DIRECTORY or operation == journal.SHARE:
+                self._everything = True
+            self._touched += (row[0], row[_PARENT])
+        return self._names.stat(self._require(path))
+
+    def _widened(self, node: int, kind: int, sequence: int) -> None:
+        self._execute("UPDATE node SET widened_sequence = ? WHERE id = ?", (sequence, node))
+        if kind == DIRECTORY:
+            self._execute("UPDATE directory SET widened_sequence = ? WHERE id = ?", (sequence, node))
+
+    def put_user(self, user: User) -> None:
+        id = self._agent(user.name)
+        held = None if user.capabilities is None else json.dumps(sorted(user.capabilities))
+        self._execute("UPDATE user SET capabilities = ? WHERE id = ?", (held, id))
+        self._execute("DELETE FROM membership WHERE user = ?", (id,))
+        for group in user.groups:
+            self._execute('INSERT INTO membership (user, "group") VALUES (?, ?)', (id, self._group(group)))
+        details = {
+            "name": user.name,
+            "groups": sorted(user.groups),
+            "capabilities": None if user.capabilities is None else sorted(user.capabilities),
+        }
+        self._journal(journal.USER, 0, "", 0, 0, details=details)
+        self._everything = True
+
+    # --- links and notes -------------------------------------------------------------------------
+
+    def link(self, source: str, target: str, kind: str, weight: float = 1.0) -> None:
+        start, end = self._require(source), self._require(target)
+        self._check(Operation.LINK, self._found(source, start))
+        self._check(Operation.READ, self._found(target, end))
+        self._execute(
+            "INSERT OR REPLACE INTO link (source, kind, target, weight) VALUES (?, ?, ?, ?)",
+            (start[0], kind, end[0], weight),
+        )
+        details = {"kind": kind, "target": end[0], "weight": weight}
+        self._journal(journal.LINK, start[0], source, start[6], start[5], details=details)
+        self._touched += (start[0], end[0])
+
+    def unlink(self, source: str, target: str, kind: str | None = None) -> int:
+        start, end = self._require(source), self._require(target)
+        self._check(Operation.LINK, self._found(source, start))
+        removed = self._execute(
+            "DELETE FROM link WHERE source = ?1 AND target = ?2 AND (?3 IS NULL OR kind = ?3) RETURNING kind",
+            (start[0], end[0], kind),
+        )
+        for (gone,) in removed:
+            details = {"kind": gone, "target": end[0]}
+            self._journal(journal.UNLINK, start[0], source, start[6], start[5], details=details)
+            self._touched += (start[0], end[0])
+        return len(removed)
+
+    def note(self, operation: str, details: Mapping[str, JSON]) -> int:
+        return self._journal(operation, 0, "", 0, 0, details=details)[1]
+
+    # --- looking up ------------------------------------------------------------------------------
+
+    def find(self, path: str) -> Found:
+        row = self._locate(path)
+        if row is not None:
+            return self._found(path, row)
+        place = self._nearest(split(path)[0])
+        return Found(path, None, place.within, 0, place.id, self._sequence, place.own)
+
+    def _locate(self, path: str) -> Row | None:
+        parent, name = split(path)
+        rows = self._connection.execute(_LOCATE, (name, parent)).fetchall()
+        return rows[0] if rows else None
+
+    def _require(self, path: str) -> Row:
+        row = self._locate(path)
+        if row is None:
+            place = self._nearest(split(path)[0])
+            self._check(
+                Operation.STAT, Found(path, None, place.within, 0, place.id, self._sequence, place.own)
+            )
+            raise NotFound.at(path)
+        return row
+
+    def _found(self, path: str, row: Row, directory: int = 0) -> Found:
+        return Found(
+            path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], self._sequence, directory, row[_META]
+        )
+
+    @staticmethod
+    def _refuse_fixed(path: str, what: str) -> None:
+        if path in FIXED:
+            raise InUse(f"{path} is a fixed place of the store and cannot be {what}")
+
+    @staticmethod
+    def _refuse_opening(path: str, mode: int) -> None:
+        if mode & 0o077 and path == f"{PRIVATE}/{space_of(path)}":
+            raise Invalid(f"{path} is a private space: only a share opens it, no mode does")
+
+    # --- the journal, and who --------------------------------------------------------------------
+
+    def _journal(
+        self,
+        operation: str,
+        node: int,
+        path: str,
+        version: int,
+        size: int,
+        content_hash: bytes | None = None,
+        *,
+        old_path: str | None = None,
+        details: Mapping[str, JSON] | None = None,
+    ) -> tuple[int, int]:
+        """Append a row; returns its time and sequence."""
+        agent, actor = self._agent(self._origin.agent), self._agent(self._origin.actor)
+        text = None if details is None else json.dumps(details, sort_keys=True, ensure_ascii=False)
+        sequence, now, salt, door = self._sequence + 1, time.time_ns(), os.urandom(journal.SALT_SIZE), self._origin.door
+        commitment = journal.commitment(
+            salt, node, path, old_path, version, size, content_hash, agent, actor, door, text
+        )
+        chain = journal.chain(self._chain, sequence, now, operation, commitment)
+        self._connection.execute(
+            "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+            (
+                sequence, now, operation, node, path, old_path, version, size, content_hash, agent, actor, door,
+                text, salt, chain,
+            ),
+        )  # fmt: skip
+        self._sequence, self._chain = sequence, chain
+        return now, sequence
+
+    def _agent(self, name: str) -> int:
+        """The id of an agent, stored (and journalled) at its first write."""
+        id = self._names.user_ids.get(name)
+        if id is not None:
+            return id
+        self._names.refresh(self._execute)
+        if name in self._names.user_ids:
+            return self._names.user_ids[name]
+        self._everything = True
+        self._execute("INSERT INTO user (name) VALUES (?)", (name,))
+        self._group(name)
+        self._names.refresh(self._execute)
+        self._journal(journal.USER, 0, "", 0, 0, details={"name": name})
+        return self._names.user_ids[name]
+
+    def _group(self, name: str) -> int:
+        if name not in self._names.group_ids:
+            self._execute('INSERT OR IGNORE INTO "group" (name) VALUES (?)', (name,))
+            self._everything = True
+            self._names.refresh(self._execute)
+        return self._names.group_ids[name]
+
+    def _set_tags(self, node: int, old: str, new: str) -> None:
+        before, after = set(tags_of(old)), set(tags_of(new))
+        for tag in before - after:
+            self._execute("DELETE FROM tag WHERE node = ? AND name = ?", (node, tag))
+        for tag in after - before:
+            self._execute("INSERT INTO tag (node, name) VALUES (?, ?)", (node, tag))
+
+
+def _first_below(directory: str, path: str) -> str:
+    """The first name on the way from `directory` to `path` below it."""
+    start = 1 if directory == "/" else len(directory) + 1
+    return path[start:].partition("/")[0]
+
+
+def _new_mode(path: str, kind: int) -> int:
+    """What a new node gets: open to all in shared places, to its owner in private ones."""
+    if space_of(path) is not None:
+        return 0o700 if kind == DIRECTORY else 0o600
+    return 0o777 if kind == DIRECTORY else 0o666
+
+

@@ -1,0 +1,1 @@
+"""Discovery strategies (TopicIndex, Librarian, Gossip) come with the many-agents release; none is registered yet."""

@@ -1,0 +1,328 @@
+"""The configuration: where `config.yaml` is, what it says, and what holds without it.
+
+A file is read once, checked as a whole (every problem at once, each with its line) and becomes one immutable
+`Config`. What plugins supply is checked by `resolve`, because the file itself says which plugins to load.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from vfs_core.config_check import (
+    DEFAULT_BACKEND,
+    DEFAULT_ENGINE,
+    Use,
+    document_problems,
+    locate,
+    supplied_problems,
+    unreachable_problems,
+    uses_in,
+)
+from vfs_core.config_document import MAX_BYTES, Document, parse_document
+from vfs_core.config_schema import ValidBefore
+from vfs_core.config_text import config_summary as config_summary
+from vfs_core.config_text import expand as expand
+from vfs_core.config_text import template as template
+from vfs_core.errors import ConfigError, Problem
+from vfs_core.types import JSON, User
+
+if TYPE_CHECKING:
+    from vfs_core.plugins import Registry
+
+RuleAccess: TypeAlias = Literal["none", "ro", "rw"]
+"""What a permission rule allows at most: nothing, not even to know of it; reading; reading and writing."""
+
+IN_PYTHON = "python"
+"""The `where` of a rule that was not read from a file."""
+
+
+@dataclass(frozen=True)
+class ProviderRule:
+    """Which handler serves the paths of a pattern.
+
+    `config` is as written: `${variables}` are expanded by `expand`, when it is used. `ttl` is for how many
+    seconds a result may be reused; None: not at all. `where` is `file:line`.
+    """
+
+    pattern: str
+    handler: str
+    config: Mapping[str, JSON] = field(default_factory=dict)
+    ttl: float | None = None
+    where: str = IN_PYTHON
+
+
+@dataclass(frozen=True)
+class PermissionRule:
+    """A ceiling on what anyone may do with the paths of a pattern."""
+
+    pattern: str
+    access: RuleAccess
+    where: str = IN_PYTHON
+
+
+@dataclass(frozen=True)
+class PluginSettings:
+    """Modules to load as plugins, plugins not to use, names that a later plugin may replace."""
+
+    load: tuple[str, ...] = ()
+    disable: tuple[str, ...] = ()
+    override: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StorageSettings:
+    """Where nodes are kept. `path` None means `default_store_path()`; one from a file is absolute."""
+
+    engine: str = DEFAULT_ENGINE
+    path: str | None = None
+    durability: Literal["full", "normal"] = "full"
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What finds nodes by their words."""
+
+    backend: str = DEFAULT_BACKEND
+    config: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """The cache of hot reads that each session keeps: at most so many nodes and bytes of content."""
+
+    entries: int = 8192
+    bytes: int = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that can be configured; `Config()` is what holds without a file.
+
+    `default_access` None and `users` None mean that the file does not say. `warnings` names what rules need
+    and no plugin supplies: their paths fail when they are used. `document` is kept for the lines in errors.
+    """
+
+    source: Path | None = None
+    providers: tuple[ProviderRule, ...] = ()
+    permissions: tuple[PermissionRule, ...] = ()
+    default_access: RuleAccess | None = None
+    users: Mapping[str, User] | None = None
+    plugins: PluginSettings = PluginSettings()
+    storage: StorageSettings = StorageSettings()
+    search: SearchSettings = field(default_factory=SearchSettings)
+    cache: CacheSettings = CacheSettings()
+    warnings: tuple[Problem, ...] = ()
+    document: Document | None = field(default=None, repr=False, compare=False)
+
+
+# --- where things are ----------------------------------------------------------------------------
+
+
+def default_config_path() -> Path:
+    """`avm/config.yaml` in the XDG config directory. Raises ConfigError if there is no home directory."""
+    return _needed(_xdg("XDG_CONFIG_HOME", ".config"), "XDG_CONFIG_HOME") / "avm" / "config.yaml"
+
+
+def default_store_path() -> Path:
+    """`avm/avm.db` in the XDG data directory. Raises ConfigError if there is no home directory."""
+    return _needed(_xdg("XDG_DATA_HOME", ".local/share"), "XDG_DATA_HOME") / "avm" / "avm.db"
+
+
+def find_config(explicit: str | Path | None = None) -> Path | None:
+    """The configuration file to use: the given one, else `AVM_CONFIG`, else the XDG one if it exists.
+
+    Raises ConfigError if one that was asked for does not exist, or if it cannot be seen whether the XDG
+    one does: a configuration holds permissions and is never passed over in silence.
+    """
+    for source, name in (("--config", explicit), ("AVM_CONFIG", os.environ.get("AVM_CONFIG"))):
+        if name is not None and (name != "" or source == "--config"):
+            path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for an unknown ~user
+            if not _exists(path):
+                what = f"there is no such file (named by {source})"
+                raise ConfigError([Problem(str(path), "", what, "correct the path, or `avm init` makes one")])
+            return path
+    base = _xdg("XDG_CONFIG_HOME", ".config")
+    if base is None:
+        return None
+    path = base / "avm" / "config.yaml"
+    return path if _exists(path) else None
+
+
+def _xdg(variable: str, below_home: str) -> Path | None:
+    """An XDG base directory; as that specification says, a relative or empty variable is ignored."""
+    given = os.environ.get(variable, "")
+    if os.path.isabs(given):  # noqa: PTH117
+        return Path(given)
+    # Path.home raises where there is none, and both take an empty HOME for the root directory.
+    home = "" if os.environ.get("HOME") == "" else os.path.expanduser("~")  # noqa: PTH111
+    return Path(home, below_home) if os.path.isabs(home) else None  # noqa: PTH117
+
+
+def _needed(directory: Path | None, variable: str) -> Path:
+    if directory is None:
+        what = "there is no home directory: HOME is not set and the user is not known to the system"
+        raise ConfigError([Problem("environment", "", what, f"set HOME or {variable}")])
+    return directory
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise ConfigError([_unreadable(path, error)]) from None
+    return True
+
+
+# --- loading -------------------------------------------------------------------------------------
+
+
+def load_config(path: Path | None, registry: Registry | None = None) -> Config:
+    """Read and check a configuration file; None gives the defaults.
+
+    With a registry, what plugins supply is checked as in `resolve`. Raises ConfigError with everything that
+    is wrong, except that what no plugin supplies becomes `Config.warnings`.
+    """
+    if path is None:
+        return Config()
+    document, problems = _examine(path)
+    if problems:
+        if registry is not None:
+            problems += supplied_problems(uses_in(document), registry, _valid_before())[0]
+        raise ConfigError(_in_order(problems))
+    config = _build(document, path)
+    return config if registry is None else resolve(config, registry)
+
+
+def check_config(path: Path | None, registry: Registry | None = None) -> list[Problem]:
+    """Everything that is wrong with a file, warnings and rules that are never used included. Never raises."""
+    if path is None:
+        return []
+    try:
+        document, problems = _examine(path)
+    except ConfigError as error:
+        return list(error.problems)
+    problems += unreachable_problems(document)
+    if registry is not None:
+        errors, warnings = supplied_problems(uses_in(document), registry, _valid_before())
+        problems += errors + warnings
+    return _in_order(problems)
+
+
+def resolve(config: Config, registry: Registry) -> Config:
+    """The configuration checked against what plugins supply, with `warnings` for what they do not.
+
+    For a configuration that named the plugins which the registry was made with, or that was completed in
+    Python. Raises ConfigError where a handler's or backend's settings do not fit its schema.
+    """
+    errors, warnings = supplied_problems(_uses_of(config), registry, _valid_before())
+    if errors:
+        raise ConfigError(_in_order(errors))
+    return replace(config, warnings=tuple(_in_order(warnings)))
+
+
+def _examine(path: Path) -> tuple[Document, list[Problem]]:
+    data = _read(path)
+    document = parse_document(data, str(path))
+    return document, document_problems(document, data, _valid_before())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise ConfigError([_unreadable(path, error)]) from None
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> Problem:
+    if isinstance(error, IsADirectoryError):
+        return Problem(str(path), "", "this is a directory", "name the file in it: config.yaml")
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return Problem(str(path), "", f"the file cannot be read: {reason}")
+
+
+def _valid_before() -> ValidBefore:
+    cache = _xdg("XDG_CACHE_HOME", ".cache")
+    return ValidBefore(None if cache is None else cache / "avm" / "validated")
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    def line(problem: Problem) -> int:
+        number = problem.where.rpartition(":")[2]
+        return int(number) if number.isdecimal() else 0
+
+    return sorted(problems, key=line)
+
+
+def _build(document: Document, path: Path) -> Config:
+    """The configuration that a document without problems says."""
+    top = document.value or {}
+    users = top.get("users")
+    return Config(
+        source=path,
+        providers=tuple(
+            ProviderRule(
+                pattern=rule["pattern"],
+                handler=rule["handler"],
+                config=rule.get("config") or {},
+                ttl=None if rule.get("ttl") is None else float(rule["ttl"]),
+                where=document.where(["providers", position]),
+            )
+            for position, rule in enumerate(top.get("providers") or ())
+        ),
+        permissions=tuple(
+            PermissionRule(rule["pattern"], rule["access"], document.where(["permissions", position]))
+            for position, rule in enumerate(top.get("permissions") or ())
+        ),
+        default_access=top.get("default_access"),
+        users=None if users is None else {name: _user(name, given or {}) for name, given in users.items()},
+        plugins=PluginSettings(
+            **{name: tuple(values or ()) for name, values in (top.get("plugins") or {}).items()}
+        ),
+        storage=_storage(top.get("storage") or {}, path),
+        search=_search(top.get("search") or {}),
+        cache=CacheSettings(**{name: int(value) for name, value in (top.get("cache") or {}).items()}),
+        document=document,
+    )
+
+
+def _user(name: str, given: Mapping[str, JSON]) -> User:
+    capabilities = given.get("capabilities")
+    return User(
+        name,
+        groups=tuple(given.get("groups") or ()),
+        capabilities=None if capabilities is None else frozenset(capabilities),
+    )
+
+
+def _storage(given: Mapping[str, JSON], source: Path) -> StorageSettings:
+    settings = StorageSettings(**given)
+    if settings.path is None or "://" in settings.path:  # the address of a server
+        return settings
+    expanded = os.path.expanduser(settings.path)  # noqa: PTH111
+    return replace(settings, path=os.path.abspath(source.parent / expanded))  # noqa: PTH100 - keeps symlinks
+
+
+def _search(given: Mapping[str, JSON]) -> SearchSettings:
+    return SearchSettings(given.get("backend", DEFAULT_BACKEND), given.get("config") or {})
+
+
+def _uses_of(config: Config) -> Iterator[Use]:
+    """What the configuration names that plugins supply, as `uses_in` says it of a document."""
+    document = config.document
+    for position, rule in enumerate(config.providers):
+        keys: list[str | int] = ["providers", position]
+        in_file = document is not None and document.where(keys) == rule.where
+        at = locate(document if in_file else None, keys, rule.where)
+        yield Use("handler", rule.handler, rule.config, "handler", at)
+    if config.storage != StorageSettings():
+        yield Use("store", config.storage.engine, {}, "engine", locate(document, ["storage"], IN_PYTHON))
+    if config.search != SearchSettings():
+        at = locate(document, ["search"], IN_PYTHON)
+        yield Use("search", config.search.backend, config.search.config, "backend", at)

@@ -1,0 +1,206 @@
+"""What is wrong with a configuration: against its schema, its patterns and names, and what plugins supply.
+
+It looks at documents as they were read, so that all problems are found at once, whatever else is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from vfs_core.config_document import Document, dotted
+from vfs_core.config_schema import Locate, ValidBefore, check_schema, digest_of, near
+from vfs_core.errors import Invalid, Problem
+from vfs_core.names import check_agent_name
+from vfs_core.path import Pattern, compile_pattern
+from vfs_core.pattern_tree import UNREACHABLE_CURE, explain_unreachable, never_matches
+from vfs_core.specs import Spec
+from vfs_core.types import JSON
+
+if TYPE_CHECKING:
+    from vfs_core.plugins import Registry
+
+
+DEFAULT_ENGINE = "sqlite"
+DEFAULT_BACKEND = "fts5"
+
+
+class Use(NamedTuple):
+    """Something that plugins supply and a configuration names: a handler, an engine, a backend.
+
+    `at` makes problems at its place in the configuration; `name_key` is where, below that, its name stands.
+    """
+
+    kind: str
+    name: str
+    config: Mapping[str, JSON]
+    name_key: str
+    at: Locate
+
+
+def document_problems(document: Document, data: bytes, valid_before: ValidBefore) -> list[Problem]:
+    """Whatever is wrong with the document by itself; by `data`, the file, a valid one is remembered."""
+    problems = list(document.problems)
+    problems += _schema_problems(document, data, valid_before)
+    for section in ("providers", "permissions"):
+        for position, text in patterns_in(document, section):
+            what = _pattern_problem(text)
+            if what:
+                problems.append(document.problem([section, position, "pattern"], *what))
+    problems += _user_problems(document)
+    storage = _mapping(_top(document).get("storage"))
+    path = storage.get("path")
+    if isinstance(path, str) and "\0" not in path and os.path.expanduser(path).startswith("~"):  # noqa: PTH111
+        problems.append(document.problem(["storage", "path"], f"there is no home directory for {path!r}"))
+    return problems
+
+
+def unreachable_problems(document: Document) -> list[Problem]:
+    """The rules, of providers and of permissions, that earlier ones leave nothing to match."""
+    problems: list[Problem] = []
+    for section in ("providers", "permissions"):
+        positions: list[int] = []
+        patterns: list[Pattern] = []
+        for position, text in patterns_in(document, section):
+            if not _pattern_problem(text):
+                positions.append(position)
+                patterns.append(compile_pattern(text))
+        for index, what in explain_unreachable(patterns):
+            keys = [section, positions[index], "pattern"]
+            problems.append(document.problem(keys, what, UNREACHABLE_CURE))
+    return problems
+
+
+def patterns_in(document: Document, section: str) -> Iterator[tuple[int, str]]:
+    """The positions and texts of the patterns in a list of rules."""
+    for position, rule in enumerate(_list(_top(document).get(section))):
+        pattern = _mapping(rule).get("pattern")
+        if isinstance(pattern, str):
+            yield position, pattern
+
+
+def uses_in(document: Document) -> Iterator[Use]:
+    """What a document names that plugins supply."""
+    top = _top(document)
+    for position, rule in enumerate(_list(top.get("providers"))):
+        handler = _mapping(rule).get("handler")
+        if isinstance(handler, str):
+            config = _mapping(_mapping(rule).get("config"))
+            yield Use("handler", handler, config, "handler", locate(document, ["providers", position]))
+    storage = _mapping(top.get("storage"))
+    engine = storage.get("engine", DEFAULT_ENGINE)
+    if storage and isinstance(engine, str):
+        yield Use("store", engine, {}, "engine", locate(document, ["storage"]))
+    search = _mapping(top.get("search"))
+    backend = search.get("backend", DEFAULT_BACKEND)
+    if search and isinstance(backend, str):
+        yield Use("search", backend, _mapping(search.get("config")), "backend", locate(document, ["search"]))
+
+
+def supplied_problems(
+    uses: Iterable[Use], registry: Registry, valid_before: ValidBefore
+) -> tuple[list[Problem], list[Problem]]:
+    """`(errors, warnings)`: settings that do not fit what they are for, and names that nobody supplies.
+
+    A missing plugin is a warning, because everything that does not need it still works.
+    """
+    errors: list[Problem] = []
+    warnings: list[Problem] = []
+    supplied: dict[str, Mapping[str, Spec]] = {
+        "handler": registry.handlers(),
+        "store": registry.stores(),
+        "search": registry.search(),
+    }
+    to_check: list[tuple[Use, Mapping[str, JSON]]] = []
+    for use in uses:
+        spec = supplied[use.kind].get(use.name)
+        if spec is None:
+            warnings.append(_nobody_supplies(use, registry))
+        elif spec.config_schema is not None and use.kind != "store":  # an engine has no `config` in the file
+            to_check.append((use, spec.config_schema))
+    schemas = {f"{use.kind} {use.name}": schema for use, schema in to_check}
+    digest = digest_of([[use.kind, use.name, use.config] for use, _ in to_check], schemas)
+    if not to_check or digest in valid_before:
+        return errors, warnings
+    for use, schema in to_check:
+        owner = f"the {use.kind} {use.name!r}"
+        errors += check_schema(dict(use.config), schema, owner, _below(use.at, "config"))
+    if not errors:
+        valid_before.add(digest)
+    return errors, warnings
+
+
+def locate(document: Document | None, keys: list[str | int], otherwise: str = "") -> Locate:
+    """What makes problems at places below `keys` in the document; without one they are `otherwise`."""
+    if document is None:
+        return lambda below, what, cure: Problem(otherwise, dotted([*keys, *below]), what, cure)
+    return lambda below, what, cure: document.problem([*keys, *below], what, cure)
+
+
+def _below(at: Locate, key: str) -> Locate:
+    return lambda keys, what, cure: at([key, *keys], what, cure)
+
+
+def _nobody_supplies(use: Use, registry: Registry) -> Problem:
+    words = {"handler": "handler", "store": "storage engine", "search": "search backend"}
+    what = f"there is no {words[use.kind]} {use.name!r}"
+    known = registry.names(use.kind)
+    failures = "; ".join(f"the plugin {each.name} failed: {each.failure}" for each in registry.failures())
+    cure = near(use.name, known)
+    if cure.startswith("did"):
+        cure += f" There are: {', '.join(sorted(known))}"
+    return use.at([use.name_key], what, f"{cure}; {failures}" if failures else cure)
+
+
+def _schema_problems(document: Document, data: bytes, valid_before: ValidBefore) -> list[Problem]:
+    from avm_schemas import load
+
+    schema = load("config")
+    digest = digest_of(data, schema)
+    if digest in valid_before:
+        return []
+    problems = check_schema(document.value, schema, "config.yaml", locate(document, []))
+    if not problems and not document.problems:
+        valid_before.add(digest)
+    return problems
+
+
+def _pattern_problem(text: str) -> tuple[str, str] | None:
+    """What is wrong with a pattern, and the cure."""
+    try:
+        pattern = compile_pattern(text)
+    except Invalid as error:
+        return str(error), "write it as a path: /live/prices/{symbol}, /live/*"
+    reason = never_matches(pattern)
+    if not reason:
+        return None
+    cure = "write /memory" + text if text.startswith(("/shared", "/private")) else "write the path itself"
+    return f"the pattern {text!r} never matches: {reason}", cure
+
+
+def _user_problems(document: Document) -> Iterator[Problem]:
+    for name, user in _mapping(_top(document).get("users")).items():
+        try:
+            check_agent_name(name)
+        except Invalid as error:
+            yield document.problem(["users", name], str(error))
+        for position, group in enumerate(_list(_mapping(user).get("groups"))):
+            if isinstance(group, str):
+                try:
+                    check_agent_name(group)
+                except Invalid as error:
+                    what = str(error).replace("an agent's name", "a group's name")
+                    yield document.problem(["users", name, "groups", position], what)
+
+
+def _top(document: Document) -> Mapping[str, JSON]:
+    return _mapping(document.value)
+
+
+def _mapping(value: JSON) -> Mapping[str, JSON]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: JSON) -> list[JSON]:
+    return value if isinstance(value, list) else []

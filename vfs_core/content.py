@@ -1,0 +1,81 @@
+"""Content: chunks, their hashes, and reverse deltas between versions.
+
+The hash of a content is the root of a Merkle tree over its 16 KiB chunks, built as RFC 6962 section
+2.1 builds its trees (left subtree a power of two), so that an append or a write in the middle
+rehashes a logarithmic part of it. Leaves and inner nodes are told apart by BLAKE2b's person field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+CHUNK = 16 * 1024
+"""Bytes in a chunk: the best of the sizes measured (shared/spec/evidence.md)."""
+
+EMPTY_HASH = blake2b(digest_size=32, person=b"avm.empty").digest()
+
+
+def leaf_hash(chunk: bytes) -> bytes:
+    """The hash of one chunk."""
+    return blake2b(chunk, digest_size=32, person=b"avm.leaf").digest()
+
+
+def root_hash(leaves: Sequence[bytes]) -> bytes:
+    """The Merkle root over the hashes of a content's chunks, in order."""
+    if len(leaves) == 1:
+        return leaves[0]
+    if not leaves:
+        return EMPTY_HASH
+    level = list(leaves)
+    while len(level) > 1:
+        paired = [
+            blake2b(level[i] + level[i + 1], digest_size=32, person=b"avm.inner").digest()
+            for i in range(0, len(level) - 1, 2)
+        ]
+        if len(level) % 2:
+            paired.append(level[-1])
+        level = paired
+    return level[0]
+
+
+def split_chunks(data: bytes) -> list[bytes]:
+    """`data` in chunks of CHUNK bytes, the last one shorter."""
+    return [data[i : i + CHUNK] for i in range(0, len(data), CHUNK)]
+
+
+def content_hash(data: bytes) -> bytes:
+    """The hash of a whole content (32 bytes)."""
+    if len(data) <= CHUNK:
+        return leaf_hash(data) if data else EMPTY_HASH
+    return root_hash([leaf_hash(chunk) for chunk in split_chunks(data)])
+
+
+# --- reverse deltas --------------------------------------------------------------------------------
+
+
+def common_prefix(a: bytes, b: bytes) -> int:
+    """How many bytes `a` and `b` share at the start (binary search over slices)."""
+    low, high = 0, min(len(a), len(b))
+    if a[:high] == b[:high]:
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def reverse_delta(old: bytes, new: bytes) -> tuple[int, int, bytes]:
+    """`old` in terms of `new`: `(prefix, suffix, middle)` with `old = new[:prefix] + middle + new[len(new)-suffix:]`."""
+    prefix = common_prefix(old, new)
+    limit = min(len(old), len(new)) - prefix
+    suffix = common_prefix(old[len(old) - limit :][::-1], new[len(new) - limit :][::-1]) if limit else 0
+    return prefix, suffix, old[prefix : len(old) - suffix]
+
+
+def apply_delta(new: bytes, prefix: int, suffix: int, middle: bytes) -> bytes:
+    """The old content that `reverse_delta` described."""
+    return new[:prefix] + middle + (new[len(new) - suffix :] if suffix else b"")

@@ -1,0 +1,162 @@
+"""What a session finds: search, links, tags and counts, always of what its agent may see.
+
+Indexes and counts are filtered by visibility class before they are cut or summed; every hit is checked once
+more against the store and the rules, and more are taken until there are enough.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from vfs_core.errors import Invalid
+from vfs_core.meta import tags_of
+from vfs_core.path import is_within, space_of
+from vfs_core.search import Match, SearchQuery
+from vfs_core.storage import Found, Operation
+from vfs_core.types import SYMMETRIC_LINKS, Hit, Link
+
+if TYPE_CHECKING:
+    from vfs_core.session import Session
+
+CATCH_UP_SECONDS = 2.0
+"""How long a search waits for the index to take in what is new."""
+_SNIPPET_BYTES = 256 * 1024
+
+
+class Results(NamedTuple):
+    """Hits, best first, and how many journal rows the index has not seen yet (0: it is up to date)."""
+
+    hits: list[Hit]
+    behind: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What one agent can see of a store. Sizes in bytes."""
+
+    agent: str
+    store: str
+    notes: int
+    size: int
+    private: int
+    tags: int
+    writable: bool
+    durability: str
+    search: str
+    behind: int
+
+
+def search(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Results:
+    """Search the index, and check what it gives until `limit` hits are found."""
+    if limit < 1:
+        raise Invalid(f"limit is at least 1, not {limit}")
+    judge = session.judge
+    visible = judge.visible()
+    runner = session.kernel.search()
+    behind = runner.catch_up(CATCH_UP_SECONDS)
+    backend = session.kernel.search_backend()
+    matches = backend.search(SearchQuery(query, visible, limit, tags))
+    chosen: list[tuple[Found, float]] = []
+    seen: set[int] = set()
+    page: list[Match] = []
+    exhausted = False
+    while len(chosen) < limit and not exhausted:
+        page = []
+        for match in matches:
+            if match.node not in seen:
+                seen.add(match.node)
+                page.append(match)
+            if len(page) >= max(limit, 20):
+                break
+        else:
+            exhausted = True
+        names: dict[int, list[Found]] = {}
+        for found in session.store.nodes([match.node for match in page]):
+            names.setdefault(found.stat.id if found.stat else 0, []).append(found)
+        for match in page:
+            for found in names.get(match.node, ()):
+                if (
+                    is_within(found.path, under)
+                    and judge.allows(Operation.SEARCH, found)
+                    and tags <= set(tags_of(found.meta_json))
+                ):
+                    chosen.append((found, match.score))
+                    break
+    hits = []
+    for found, score in chosen[:limit]:
+        assert found.stat is not None
+        current = session.store.read(found.path) if found.stat.size <= _SNIPPET_BYTES else found
+        text = current.data.decode("utf-8", "replace")
+        if current.stat is None or current.stat.id != found.stat.id:
+            continue  # moved or deleted since: the next search will say so
+        hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
+    return Results(hits, behind)
+
+
+def check_link(kind: str, weight: float) -> None:
+    """Raise Invalid for a link kind that is not a word, or a weight that is not a positive number."""
+    if not kind.isidentifier() or not kind.islower():
+        raise Invalid(f"a link's kind is a lower-case word such as 'related', not {kind!r}")
+    if not (math.isfinite(weight) and weight > 0):
+        raise Invalid(f"a link's weight is a positive number, not {weight!r}")
+
+
+def links(session: Session, found: Found) -> list[Link]:
+    """The links of a node, to what the agent may read."""
+    assert found.stat is not None
+    me = found.stat.id
+    rows = [row for row in session.store.links(me) if row.source == me or row.kind in SYMMETRIC_LINKS]
+    others = {row.target if row.source == me else row.source for row in rows}
+    paths: dict[int, str] = {}
+    for other in session.store.nodes(sorted(others)):
+        if other.stat is not None and session.judge.allows(Operation.READ, other):
+            paths.setdefault(other.stat.id, other.path)
+    result = {
+        Link(found.path, row.kind, paths[end], row.weight)
+        for row in rows
+        if (end := row.target if row.source == me else row.source) in paths
+    }
+    return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def tag_counts(session: Session) -> dict[str, int]:
+    """Tags of what the agent may read, with their counts."""
+    counts: dict[str, int] = {}
+    if session.judge.sees_by_class:
+        visible = session.judge.visible()
+        for usage in session.store.tag_usage():
+            if (usage.within, usage.own) in visible:
+                counts[usage.tag] = counts.get(usage.tag, 0) + usage.files
+    else:
+        for found in session.walk("/", Operation.SEARCH):
+            for tag in tags_of(found.meta_json):
+                counts[tag] = counts.get(tag, 0) + 1
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def stats(session: Session) -> Stats:
+    """Count what the agent may read."""
+    judge, store = session.judge, session.store
+    notes = size = private = 0
+    agent = session.principal.agent
+    if judge.sees_by_class:
+        visible = judge.visible()
+        for usage in store.usage():
+            if (usage.within, usage.own) in visible:
+                notes += usage.files
+                size += usage.size
+                if store.directory_class(usage.within).space == agent:
+                    private += usage.files
+    else:
+        for found in session.walk("/", Operation.SEARCH):
+            if found.stat is not None and not found.stat.is_directory:
+                notes += 1
+                size += found.stat.size
+                private += space_of(found.path) == agent
+    kernel = session.kernel
+    return Stats(
+        agent, store.location, notes, size, private, len(tag_counts(session)), store.writable,
+        kernel.config.storage.durability, kernel.config.search.backend, kernel.search().behind(),
+    )  # fmt: skip

@@ -1,0 +1,295 @@
+"""The kernel: one configuration, one store, its plugins and followers, and the sessions opened on them.
+
+Policy, routes and suffixes are one immutable snapshot; reloading the configuration builds a new one and
+swaps one reference. The store is opened when it is first needed: reading one that is not there creates nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vfs_core.config import Config, ProviderRule, default_store_path, find_config, load_config, resolve
+from vfs_core.errors import ConfigError, Denied, NotFound, PluginError
+from vfs_core.follower import Lease, Runner
+from vfs_core.identity import login, named_agent, origin_of, owns
+from vfs_core.permissions import Policy
+from vfs_core.plugins import Registry
+from vfs_core.providers import Providers
+from vfs_core.routing import RouteTable
+from vfs_core.search import SearchBackend, SideContext
+from vfs_core.session import Session
+from vfs_core.storage import Store, StoreContext
+from vfs_core.suffix import BaseSuffix
+from vfs_core.types import JSON, Principal
+
+MEMORY_LOCATION = ":memory:"
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What a configuration compiles to."""
+
+    config: Config
+    registry: Registry
+    routes: RouteTable
+    policy: Policy
+    providers: Providers
+    suffix_names: frozenset[str]
+
+
+class Kernel:
+    """Opens sessions. One per process is usual, several are fine. Close it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        config: str | Path | Config | None = None,
+        db: str | Path | None = None,
+        providers: Sequence[ProviderRule] = (),
+    ) -> None:
+        """`config`: a file (None: found as docs say), or a Config. `db` overrides its `storage.path`.
+
+        `providers` come before those of the configuration. Raises ConfigError. Opens no store yet.
+        """
+        self._given = config
+        self._extra = tuple(providers)
+        self._mutex = threading.RLock()
+        self._snapshot = self._compile()
+        self.generation = 0
+        self.location = str(db) if db is not None else str(self.config.storage.path or default_store_path())
+        self._store: Store | None = None
+        self._stand_in: Store | None = None
+        self._runners: dict[str, tuple[Store, Runner, SearchBackend]] = {}
+        self._suffixes: dict[str, BaseSuffix] = {}
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._pid = os.getpid()
+        _kernels.add(self)
+
+    # --- sessions --------------------------------------------------------------------------------
+
+    def session(self, agent: str | None = None, door: str = "python") -> Session:
+        """A session for an agent (None: `AVM_AGENT`, else the login).
+
+        Another agent than the login may be opened by who owns the store's file, or holds `act_as`.
+        """
+        me, name = login(), named_agent(agent)
+        owner = owns(self.location)
+        if name != me and not owner and not self._may_act(me):
+            raise Denied(
+                f"{me} may not act as {name}: it neither owns {self.location} nor holds the capability 'act_as'"
+            )
+        session = Session(self, Principal(name, me, door, owns_store=owner))
+        self._sessions.add(session)
+        return session
+
+    def _may_act(self, me: str) -> bool:
+        user = self.policy.user(me, self.store.users())
+        return "act_as" in self.policy.capabilities(Principal(me, me), user)
+
+    # --- the snapshot ----------------------------------------------------------------------------
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._snapshot.config
+
+    @property
+    def registry(self) -> Registry:
+        """What plugins supply."""
+        return self._snapshot.registry
+
+    @property
+    def routes(self) -> RouteTable:
+        """Who serves which path."""
+        return self._snapshot.routes
+
+    @property
+    def policy(self) -> Policy:
+        """Who may do what."""
+        return self._snapshot.policy
+
+    @property
+    def providers(self) -> Providers:
+        """The handlers behind the provider rules."""
+        return self._snapshot.providers
+
+    @property
+    def suffix_names(self) -> frozenset[str]:
+        """The names that are suffixes."""
+        return self._snapshot.suffix_names
+
+    def provide(
+        self, pattern: str, handler: str, config: Mapping[str, JSON] | None = None, ttl: float | None = None
+    ) -> None:
+        """Mount a handler at a pattern, behind the rules that there are. Raises ConfigError, PluginError."""
+        rule = ProviderRule(pattern, handler, dict(config or {}), ttl)
+        with self._mutex:
+            before = self._extra
+            self._extra = (*before, rule)
+            try:
+                self.reload()
+                if handler not in self.registry.handlers():
+                    self.registry.load("handler", handler)  # raises, saying what there is
+            except (ConfigError, PluginError):
+                self._extra = before
+                self.reload()
+                raise
+
+    def reload(self) -> None:
+        """Read the configuration again and swap the snapshot. On an error the old one stays in force."""
+        with self._mutex:
+            snapshot = self._compile()
+            old, self._snapshot = self._snapshot, snapshot
+            self.generation += 1
+            self._suffixes = {}
+            for session in list(self._sessions):
+                session.forget()
+        old.providers.close()
+
+    def keep(self, put: Callable[[], None], generation: int) -> None:
+        """Run `put`, which caches what was decided in `generation`, unless that has passed."""
+        with self._mutex:
+            if generation == self.generation and self._store is not None:
+                put()
+
+    def suffix(self, name: str) -> BaseSuffix:
+        """The suffix of a registered name. Raises PluginError."""
+        suffix = self._suffixes.get(name)
+        if suffix is None:
+            made: BaseSuffix = self.registry.load("suffix", name)()
+            suffix = self._suffixes.setdefault(name, made)
+        return suffix
+
+    def _compile(self) -> _Snapshot:
+        given = self._given
+        config = given if isinstance(given, Config) else load_config(find_config(given))
+        plugins = config.plugins
+        registry = Registry(plugins.load, plugins.disable, plugins.override)
+        config = replace(config, providers=(*self._extra, *config.providers))
+        config = resolve(config, registry)
+        return _Snapshot(
+            config,
+            registry,
+            RouteTable(config.providers),
+            Policy(config),
+            Providers(registry),
+            frozenset(registry.names("suffix")),
+        )
+
+    # --- the store -------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """The store to read from: an empty one in memory stands in while there is none."""
+        if self._store is not None:
+            return self._store
+        with self._mutex:
+            if self._store is None:
+                try:
+                    self._store = self._open(create=False)
+                except NotFound:
+                    if self._stand_in is None:
+                        self._stand_in = self._open(create=True, location=MEMORY_LOCATION)
+                    return self._stand_in
+            return self._store
+
+    def writable_store(self) -> Store:
+        """The store to change, made if it is not there. Raises ReadOnly and what opening raises."""
+        if self._store is None:
+            with self._mutex:
+                if self._store is None:
+                    self._store = self._open(create=True)
+        return self._store
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store (opening it if there is)."""
+        return self.store is not self._stand_in
+
+    def _open(self, *, create: bool, location: str | None = None) -> Store:
+        settings = self.config.storage
+        me = login()
+        founder = origin_of(Principal(me, me))
+        context = StoreContext(location or self.location, founder, settings.durability, create)
+        store: Store = self.registry.load("store", settings.engine).open(context)
+        return store
+
+    # --- search ----------------------------------------------------------------------------------
+
+    def search(self) -> Runner:
+        """The runner that keeps the search index up with the store."""
+        return self._runner()[1]
+
+    def search_backend(self) -> SearchBackend:
+        """The search index."""
+        return self._runner()[2]
+
+    def _runner(self) -> tuple[Store, Runner, SearchBackend]:
+        store = self.store
+        name = self.config.search.backend
+        with self._mutex:
+            known = self._runners.get(name)
+            if known is None or known[0] is not store:
+                if known is not None:
+                    known[1].close()
+                known = self._runners[name] = self._make_runner(name, store)
+            return known
+
+    def _make_runner(self, name: str, store: Store) -> tuple[Store, Runner, SearchBackend]:
+        real = store is self._store and store.location != MEMORY_LOCATION
+        base = side_base(store.location) if real else None
+        mode = os.stat(store.location).st_mode & 0o666 if real else 0o600
+        context = SideContext(base, store.uuid, store.writable, mode, self.config.search.config)
+        backend: SearchBackend = self.registry.load("search", name)(context)
+        lease = None
+        if store.writable:
+            lease = Lease(None if base is None else f"{base}.{backend.name}.lease", mode)
+        return store, Runner(store, backend, lease), backend
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Release the store, the handlers and the followers."""
+        with self._mutex:
+            for _, runner, _ in self._runners.values():
+                runner.close()
+            self._runners = {}
+            self.providers.close()
+            for store in (self._store, self._stand_in):
+                if store is not None:
+                    store.close()
+            self._store = self._stand_in = None
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def after_fork(self) -> None:
+        """In a forked child: let go of what must not be shared; it is opened again when needed."""
+        self._mutex = threading.RLock()
+        _inherited.append((self._runners, self._stand_in))
+        self._runners = {}
+
+
+def side_base(location: str) -> str:
+    """The path that side files of a store begin with."""
+    path = Path(location)
+    return str(path.with_suffix("")) if path.suffix in (".db", ".sqlite") else location
+
+
+_kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()
+_inherited: list[object] = []
+
+
+def _after_fork() -> None:
+    for kernel in list(_kernels):
+        kernel.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

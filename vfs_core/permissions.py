@@ -1,0 +1,405 @@
+"""One policy: who may do what, decided in one order, in one place.
+
+The order is that of docs/access.md: key scope, rules (a ceiling), spaces, modes and shares, capability. What an
+agent may not know of is NotFound, worded as for what does not exist; what it may know of but not do is Denied,
+naming the rule. A `Policy` is compiled from the configuration and never changes; a `Judge` applies it to one
+principal on one store and remembers what it has decided, by visibility classes, until the store's epoch moves.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from vfs_core.bell import EPOCH, SILENT
+from vfs_core.config import Config
+from vfs_core.errors import Denied, NotFound, NotOwner, VfsError
+from vfs_core.path import Pattern, compile_pattern, is_within, private_space, space_of, split
+from vfs_core.storage import Found, Operation, Store
+from vfs_core.types import Principal, User
+from vfs_core.visibility import DirectoryClass, NodeClass, Visible
+
+ORDINARY = frozenset({"read", "write", "delete", "share", "search_all", "export"})
+"""What an agent holds unless its capabilities are declared."""
+CAPABILITIES = ORDINARY | {"search_own", "sudo", "admin", "act_as"}
+_IMPLIED = {"write": {"read", "delete"}, "search_all": {"search_own"}, "admin": {"sudo"}}
+
+_NEEDS = {
+    Operation.STAT: "read",
+    Operation.READ: "read",
+    Operation.LIST: "read",
+    Operation.SEARCH: "search_own",
+    Operation.EXPORT: "export",
+    Operation.WRITE: "write",
+    Operation.CREATE: "write",
+    Operation.LINK: "write",
+    Operation.MODE: "write",
+    Operation.DELETE: "delete",
+    Operation.SHARE: "share",
+}
+"""The capability that each operation needs."""
+
+_READS = frozenset({Operation.STAT, Operation.READ, Operation.LIST, Operation.SEARCH, Operation.EXPORT})
+_READ, _WRITE, _SEARCH_BIT = 4, 2, 1
+_STICKY = 0o1000
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What a rule allows at most, and how to name the rule. `access` None: no rule applies."""
+
+    access: str | None
+    rule: str
+
+
+_UNRULED = Ceiling(None, "")
+
+
+class Policy:
+    """Rules, default access and declared users of one configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._rules = [(compile_pattern(rule.pattern), rule.access, rule.where) for rule in config.permissions]
+        self._regex = re.compile("|".join(f"(?P<r{i}>{rule[0].regex})" for i, rule in enumerate(self._rules)))
+        self._default = config.default_access
+        self.declared = config.users
+        self.has_rules = bool(self._rules) or self._default is not None
+        self.may_hide = self._default == "none" or any(access == "none" for _, access, _ in self._rules)
+        self._granted = [rule[0].prefix for rule in self._rules if rule[1] != "none"]
+        self._ceilings: dict[tuple[str, str], Ceiling] = {}
+
+    def ceiling(self, path: str, agent: str) -> Ceiling:
+        """The first rule that matches, else the default; one's own places need no rule."""
+        known = self._ceilings.get((path, agent))
+        if known is None:
+            if len(self._ceilings) > 10_000:
+                self._ceilings.clear()
+            known = self._ceilings[path, agent] = self._find_ceiling(path, agent)
+        return known
+
+    def _find_ceiling(self, path: str, agent: str) -> Ceiling:
+        if self._rules:
+            match = self._regex.fullmatch(path)
+            if match is not None and match.lastgroup is not None:
+                pattern, access, where = self._rules[int(match.lastgroup[1:])]
+                return self._let_through(path, agent, Ceiling(access, _rule_name(pattern, access, where)))
+        if self._default is None or is_within(path, private_space(agent)):
+            return _UNRULED
+        return self._let_through(path, agent, Ceiling(self._default, f"default_access: {self._default}"))
+
+    def _let_through(self, path: str, agent: str, ceiling: Ceiling) -> Ceiling:
+        """A directory above something that is allowed can be entered, whatever its own rule says."""
+        if ceiling.access == "none" and any(
+            is_within(prefix, path) for prefix in (*self._granted, private_space(agent))
+        ):
+            return Ceiling("ro", ceiling.rule)
+        return ceiling
+
+    def user(self, name: str, stored: Mapping[str, User]) -> User:
+        """An agent with its groups: as declared, else as stored, else unknown."""
+        declared = None if self.declared is None else self.declared.get(name)
+        known = stored.get(name)
+        groups = frozenset((name, *(declared.groups if declared else ()), *(known.groups if known else ())))
+        if declared is not None:
+            held = declared.capabilities
+        elif known is not None and known.capabilities is not None:
+            held = known.capabilities
+        else:
+            held = frozenset() if self.declared is not None else None
+        return User(name, tuple(sorted(groups)), held)
+
+    def capabilities(self, principal: Principal, user: User) -> frozenset[str]:
+        """What a principal holds, with what that implies."""
+        held = set(ORDINARY if user.capabilities is None else user.capabilities)
+        if principal.owns_store and principal.agent == principal.actor:
+            held |= ORDINARY | {"act_as", "admin"}
+        for capability in list(held):
+            held |= _IMPLIED.get(capability, set())
+        return frozenset(held)
+
+
+def _rule_name(pattern: Pattern, access: str, where: str) -> str:
+    return f"permissions: {pattern.text} {access}" + (f" ({where})" if where else "")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision: None if allowed, NotFound, Denied or NotOwner with the reason if not."""
+
+    error: type[VfsError] | None = None
+    reason: str = ""
+
+
+_ALLOWED = Verdict()
+_HIDDEN = Verdict(NotFound)
+
+
+class Judge:
+    """The policy as it applies to one principal on one store."""
+
+    def __init__(self, policy: Policy, principal: Principal, store: Store) -> None:
+        self.policy = policy
+        self.principal = principal
+        self.store = store
+        self._agent = principal.agent
+        self._epoch = -1
+        self._verdicts: dict[tuple[Operation, int, int, int], Verdict] = {}
+        self._groups: frozenset[str] = frozenset()
+        self._held: frozenset[str] = frozenset()
+        self._passages: frozenset[str] | None = None
+        self._visible: Visible | None = None
+
+    # --- deciding --------------------------------------------------------------------------------
+
+    def check(self, operation: Operation, found: Found) -> None:
+        """Raise what the policy says of an operation on a name in the store."""
+        verdict = self.judge(operation, found)
+        if verdict.error is not None:
+            raise self._error(verdict, operation, found.path)
+
+    def allows(self, operation: Operation, found: Found) -> bool:
+        """Whether `check` would pass."""
+        return self.judge(operation, found).error is None
+
+    def judge(self, operation: Operation, found: Found) -> Verdict:
+        """Decide on a name in the store: known at all? then key, rule, mode and capability in order."""
+        self._refresh()
+        path = found.path
+        outer = self._outer(operation, path, None)
+        if outer is _HIDDEN or (found.stat is None and operation is not Operation.CREATE):
+            return _HIDDEN
+        if self._elevated():
+            inner = _ALLOWED
+        elif operation is Operation.CREATE:
+            inner = self._judge_creation(found)
+        else:
+            key = (operation, found.within, found.own, found.directory)
+            known = self._verdicts.get(key)
+            if known is None:
+                known = self._verdicts[key] = self._judge_classes(operation, found)
+            inner = known
+            if inner is _HIDDEN and path in self.passages():
+                inner = _ALLOWED if operation in (Operation.STAT, Operation.LIST) else _PASSAGE
+        if inner is _HIDDEN:
+            return _HIDDEN
+        if outer.error is not None:
+            return outer
+        if inner.error is not None:
+            return inner
+        return self._capable(operation, found)
+
+    def check_provided(self, operation: Operation, path: str) -> None:
+        """Raise what the policy says of an operation on a path that a provider serves."""
+        self._refresh()
+        outer = self._outer(operation, path, "ro")
+        if outer.error is None:
+            outer = self._holds(_NEEDS[operation])
+        if outer.error is not None:
+            raise self._error(outer, operation, path)
+
+    def require(self, capability: str, what: str) -> None:
+        """Raise Denied if the principal lacks a capability."""
+        self._refresh()
+        if self._holds(capability).error is not None:
+            raise Denied(f"{self._agent} may not {what}: it lacks the capability '{capability}'")
+
+    def knows_directory(self, path: str) -> bool:
+        """Whether no rule or key hides a synthetic directory."""
+        self._refresh()
+        return self._outer(Operation.LIST, path, "ro") is not _HIDDEN
+
+    # --- filters ---------------------------------------------------------------------------------
+
+    @property
+    def sees_by_class(self) -> bool:
+        """Whether classes alone decide what is visible (no rule and no key can hide more)."""
+        return not self.policy.may_hide and self.principal.key is None
+
+    def visible(self) -> Visible:
+        """The filter for indexes and counts: what this principal may find."""
+        self._refresh()
+        if "search_own" not in self._held:
+            raise Denied(f"{self._agent} may not search: it lacks the capability 'search_all' (or 'search_own')")
+        if self._elevated():
+            return self._extend(None, self.store.classes())
+        after = 0 if self._visible is None else self._visible.complete_to
+        new = self.store.classes(after)
+        if new or self._visible is None:
+            self._visible = self._extend(self._visible, new)
+        return self._visible
+
+    def _extend(
+        self, seen: Visible | None, new: Iterable[tuple[int, DirectoryClass | NodeClass]]
+    ) -> Visible:
+        everywhere = "search_all" in self._held
+        elevated = self._elevated()
+        opened = set(seen.open if seen else ())
+        readable = set(seen.readable if seen else ())
+        shared = set(seen.shared if seen else ())
+        granted = set(seen.granted if seen else ())
+        last = seen.complete_to if seen else 0
+        for id, each in new:
+            last = id
+            if isinstance(each, DirectoryClass):
+                if not everywhere and each.space != self._agent:
+                    continue
+                if elevated or self._enters(each):
+                    opened.add(id)
+                if self._agent in each.shares:
+                    shared.add(id)
+            else:
+                if elevated or each.bits_for(self._agent, self._groups) & _READ:
+                    readable.add(id)
+                if everywhere and self._agent in each.shares:
+                    granted.add(id)
+        return Visible(frozenset(opened), frozenset(readable), frozenset(shared), frozenset(granted), last)
+
+    def passages(self) -> frozenset[str]:
+        """The directories that exist for this agent only because something below them is shared with it."""
+        if self._passages is None:
+            paths: set[str] = set()
+            for path in self.store.shared_with(self._agent):
+                while path != "/":
+                    path = split(path)[0]
+                    paths.add(path)
+            self._passages = frozenset(paths)
+        return self._passages
+
+    def groups(self) -> frozenset[str]:
+        """The groups that the principal is in."""
+        self._refresh()
+        return self._groups
+
+    def is_elevated(self) -> bool:
+        """Whether `sudo` is in force."""
+        return self._elevated()
+
+    def forget(self) -> None:
+        """Drop every remembered decision (after a transaction that was rolled back, for instance)."""
+        self._epoch = -1
+
+    # --- the steps -------------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        epoch = self.store.bell.words[EPOCH]
+        if epoch == self._epoch and epoch != SILENT:
+            return
+        self._verdicts.clear()
+        self._passages = self._visible = None
+        user = self.policy.user(self._agent, self.store.users())
+        self._groups = frozenset(user.groups)
+        self._held = self.policy.capabilities(self.principal, user)
+        self._epoch = epoch
+
+    def _elevated(self) -> bool:
+        until = self.principal.elevated_until_ns
+        return bool(until) and time.time_ns() < until
+
+    def _outer(self, operation: Operation, path: str, default: str | None) -> Verdict:
+        """Steps 1 and 2: the key's scope, then the rule. `default` is the access where no rule applies."""
+        scope = self.principal.key
+        if scope is not None:
+            if scope.expires_ns is not None and time.time_ns() >= scope.expires_ns:
+                return Verdict(Denied, "the key has expired")
+            if not any(re.fullmatch(compile_pattern(pattern).regex, path) for pattern in scope.paths):
+                return _HIDDEN
+        verdict = _ALLOWED
+        access, rule = default, "what providers serve is read-only unless a rule says rw"
+        if self.policy.has_rules:
+            ceiling = self.policy.ceiling(path, self._agent)
+            if ceiling.access is not None:
+                access, rule = ceiling.access, ceiling.rule
+        if access == "none":
+            return _HIDDEN
+        if access == "ro" and operation not in _READS:
+            verdict = Verdict(Denied, f"by the rule '{rule}'")
+        if scope is not None and str(operation) not in scope.actions and _NEEDS[operation] not in scope.actions:
+            return Verdict(Denied, f"the key does not cover '{operation}'")
+        return verdict
+
+    def _enters(self, directory: DirectoryClass) -> bool:
+        """Step 3 and the directories of step 4: whether the agent gets into a directory without a share."""
+        if directory.space is not None and directory.space != self._agent:
+            return False
+        for bar in directory.bars:
+            if not NodeClass(bar.owner, bar.group, bar.mode).bits_for(self._agent, self._groups) & _SEARCH_BIT:
+                return False
+        return True
+
+    def _judge_classes(self, operation: Operation, found: Found) -> Verdict:
+        """Steps 3 and 4 for a name that exists."""
+        directory = self.store.directory_class(found.within)
+        node = self.store.node_class(found.own)
+        agent = self._agent
+        above, own = directory.shares.get(agent), node.shares.get(agent)
+        entered = self._enters(directory)
+        if above is None and own is None and not entered:
+            return _HIDDEN
+        bits = node.bits_for(agent, self._groups) if entered else 0
+        owner = node.owner == agent and (entered or above is not None)
+        if above is not None or own is not None:
+            bits |= _READ | _SEARCH_BIT
+        if "rw" in (above, own):
+            bits |= _WRITE
+        if not bits and not owner:
+            return _HIDDEN
+        if operation is Operation.STAT:
+            return _ALLOWED
+        if operation in (Operation.SHARE, Operation.MODE):
+            return _ALLOWED if owner else Verdict(NotOwner, f"only its owner, {node.owner}, may do that")
+        if operation is Operation.DELETE:
+            return self._judge_removal(found, node, entered, above)
+        needed = {Operation.LIST: _READ | _SEARCH_BIT}.get(operation, _READ if operation in _READS else _WRITE)
+        if bits & needed == needed:
+            return _ALLOWED
+        return Verdict(Denied, f"by its mode {node.mode:04o} (owner {node.owner}, group {node.group})")
+
+    def _judge_removal(self, found: Found, node: NodeClass, entered: bool, above: str | None) -> Verdict:
+        """Removing a name changes its directory, so it is the directory's mode that counts."""
+        if above == "rw":
+            return _ALLOWED
+        parent = self.store.node_class(found.directory)
+        bits = parent.bits_for(self._agent, self._groups) if entered else 0
+        if not bits & _WRITE:
+            return Verdict(Denied, f"by the mode {parent.mode:04o} of its directory (owner {parent.owner})")
+        if parent.mode & _STICKY and self._agent not in (node.owner, parent.owner):
+            return Verdict(Denied, f"by the sticky bit of its directory: only {node.owner} may remove it")
+        return _ALLOWED
+
+    def _judge_creation(self, found: Found) -> Verdict:
+        """Steps 3 and 4 for a name that is absent: judged by the nearest directory that exists."""
+        directory = self.store.directory_class(found.within)
+        parent = self.store.node_class(found.directory)
+        shared = directory.shares.get(self._agent)
+        if shared == "rw":
+            return _ALLOWED
+        space = space_of(found.path)
+        if (space is not None and space != self._agent) or not self._enters(directory):
+            if shared is not None:
+                return Verdict(Denied, "it is shared with you for reading only")
+            return _HIDDEN
+        bits = parent.bits_for(self._agent, self._groups)
+        if bits & 3 == 3:
+            return _ALLOWED
+        return Verdict(Denied, f"by the mode {parent.mode:04o} of the directory (owner {parent.owner})")
+
+    def _capable(self, operation: Operation, found: Found) -> Verdict:
+        """Step 5."""
+        if operation is Operation.SEARCH and "search_all" not in self._held and space_of(found.path) != self._agent:
+            return Verdict(Denied, f"{self._agent} lacks the capability 'search_all'")
+        return self._holds(_NEEDS[operation])
+
+    def _holds(self, capability: str) -> Verdict:
+        if capability in self._held or self._elevated():
+            return _ALLOWED
+        return Verdict(Denied, f"{self._agent} lacks the capability '{capability}'")
+
+    def _error(self, verdict: Verdict, operation: Operation, path: str) -> VfsError:
+        if verdict.error is None or verdict.error is NotFound:
+            return NotFound.at(path)
+        return verdict.error(f"{path}: {operation} denied: {verdict.reason}")
+
+
+_PASSAGE = Verdict(Denied, "only something below this directory is shared with you")

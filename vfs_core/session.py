@@ -1,0 +1,531 @@
+"""The session: the only thing that can touch a node. Every door opens one, for one principal.
+
+A session parses what it is given once, asks the routes who serves it and the policy whether it may, and
+calls the store, a handler or a suffix. It has no rules of its own. Its companions do the rest of its work:
+`vfs_core.finding` (search, tags, links, counts) and `vfs_core.explaining` (who may do what, and why).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vfs_core import finding
+from vfs_core.bell import EPOCH
+from vfs_core.errors import (
+    CrossHandler,
+    Denied,
+    Exists,
+    Invalid,
+    IsADirectory,
+    NotADirectory,
+    NotFound,
+    Unsupported,
+)
+from vfs_core.explaining import AccessReport, explain
+from vfs_core.finding import Results, Stats
+from vfs_core.hotcache import HotCache
+from vfs_core.identity import origin_of
+from vfs_core.journal import SUDO
+from vfs_core.names import check_agent_name
+from vfs_core.path import Ref, join, parse, split, split_suffix
+from vfs_core.permissions import Judge
+from vfs_core.providers import synthetic_stat
+from vfs_core.routing import Matched
+from vfs_core.storage import Found, Moved, Operation, Store, Transaction
+from vfs_core.suffix import BaseSuffix, SuffixContext
+from vfs_core.types import JSON, Access, Entry, Kind, Link, Node, Principal, Stat, Version
+
+if TYPE_CHECKING:
+    from vfs_core.kernel import Kernel
+
+RESERVED = ("trash", "tell", "hooks", "index", "gossip", ".avm")
+"""First components that are places of AVM and not of the store."""
+
+
+class Session:
+    """What one principal does. Safe to use from several threads. Made by `Kernel.session`."""
+
+    def __init__(self, kernel: Kernel, principal: Principal) -> None:
+        self.kernel = kernel
+        self.principal = principal
+        self._origin = origin_of(principal)
+        cache = kernel.config.cache
+        self._cache = HotCache(cache.entries, cache.bytes)
+        self._judge: Judge | None = None
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def read(self, path: str) -> Node:
+        """The node at a path, or what a suffix or a handler gives for it.
+
+        Raises NotFound (also for what the agent may not know of), Denied, IsADirectory.
+        """
+        entry = self._cache.young.get(path)
+        if entry is not None:
+            node, slot, tag, words = entry
+            if words[slot] <= tag and words[EPOCH] <= tag:
+                return node
+        return self._read_cold(path)
+
+    def _read_cold(self, text: str) -> Node:
+        node = self._cache.promote(text)
+        if node is not None:
+            return node
+        ref = self._parse(text)
+        if ref.suffix is not None:
+            return self._read_suffix(ref)
+        matched = self._match(ref.path)
+        if matched is not None:
+            self.judge.check_provided(Operation.READ, ref.path)
+            return self.kernel.providers.read(matched, ref.path, self, ref.query)
+        if self._is_synthetic(ref.path):
+            raise IsADirectory(f"{ref.path} is a directory")
+        generation = self.kernel.generation
+        store, judge = self.store, self.judge
+        found = store.read(ref.path)
+        judge.check(Operation.READ, found)
+        assert found.stat is not None
+        if found.stat.kind is Kind.DIRECTORY:
+            raise IsADirectory(f"{ref.path} is a directory")
+        if ref.directory:
+            raise NotADirectory(f"{ref.path} is not a directory")
+        node = Node(ref.path, found.data, found.stat, found.meta_json)
+        if self.principal.key is None and not self.principal.elevated_until_ns:
+            self.kernel.keep(lambda: self._cache.put(text, node, found.sequence, store.bell.words), generation)
+        return node
+
+    def stat(self, path: str) -> Stat:
+        """What is known of a path, without its content. Raises NotFound."""
+        ref = self._parse(path)
+        if ref.suffix is not None:
+            return synthetic_stat(Kind.FILE, len(self._read_suffix(ref).data))
+        matched = self._match(ref.path)
+        if matched is not None:
+            self.judge.check_provided(Operation.STAT, ref.path)
+            return self.kernel.providers.stat(matched, ref.path, self)
+        found = self.find(ref.path, Operation.STAT)
+        if found is None:
+            return synthetic_stat(Kind.DIRECTORY)
+        assert found.stat is not None
+        return found.stat
+
+    def exists(self, path: str) -> bool:
+        """Whether the agent may know of a path."""
+        try:
+            self.stat(path)
+        except (NotFound, NotADirectory):
+            return False
+        return True
+
+    def find(self, path: str, operation: Operation) -> Found | None:
+        """The name in the store, judged; None for a directory that exists only above providers."""
+        found = self.store.find(path)
+        if found.stat is None and self._is_synthetic(path):
+            if not self.judge.knows_directory(path):
+                raise NotFound.at(path)
+            return None
+        self.judge.check(operation, found)
+        return found
+
+    # --- listing ---------------------------------------------------------------------------------
+
+    def list(self, path: str = "/memory", *, limit: int | None = None, after: str = "") -> list[Entry]:
+        """The entries of a directory that the agent may know of, by name in binary order.
+
+        At most `limit`, those after the name `after`. Raises NotFound, NotADirectory, Denied.
+        """
+        ref = self._parse(path)
+        if ref.suffix is not None:
+            raise NotADirectory(f"{ref} is not a directory")
+        entries: list[Entry] = []
+        for entry in self._entries(ref.path, after):
+            if limit is not None and len(entries) >= limit:
+                break
+            entries.append(entry)
+        return entries
+
+    def _entries(self, path: str, after: str) -> Iterator[Entry]:
+        served = self._served_entries(path)
+        stored = self._stored_entries(path, after) if self._match(path) is None else iter(())
+        waiting = sorted((entry for entry in served.values() if entry.name > after), key=lambda entry: entry.name)
+        for entry in stored:
+            while waiting and waiting[0].name < entry.name:
+                yield waiting.pop(0)
+            if not (waiting and waiting[0].name == entry.name):
+                yield entry
+        yield from waiting
+
+    def _served_entries(self, path: str) -> dict[str, Entry]:
+        """What provider patterns and their handlers put into a directory."""
+        routes, providers = self.kernel.routes, self.kernel.providers
+        entries: dict[str, Entry] = {}
+        route = routes.listing_route(path)
+        if route is not None:
+            self.judge.check_provided(Operation.LIST, path)
+            for entry in providers.list(route, path, self):
+                entries[entry.name] = entry
+        for child in routes.children(path):
+            kind = Kind.DIRECTORY if child.is_directory else Kind.FILE
+            at = join(path, child.name)
+            entries[child.name] = Entry(child.name, at, synthetic_stat(kind))
+        return {name: entry for name, entry in entries.items() if self.judge.knows_directory(entry.path)}
+
+    def _stored_entries(self, path: str, after: str) -> Iterator[Entry]:
+        """What the store has in a directory, page by page."""
+        judge = self.judge
+        while True:
+            page = self.store.children(path, after)
+            if page.directory.stat is None and self._is_synthetic(path):
+                if not judge.knows_directory(path):
+                    raise NotFound.at(path)
+                return
+            judge.check(Operation.LIST, page.directory)
+            for found in page.entries:
+                if judge.allows(Operation.STAT, found):
+                    assert found.stat is not None
+                    yield Entry(split(found.path)[1], found.path, found.stat)
+            if not page.more:
+                return
+            after = split(page.entries[-1].path)[1]
+
+    def walk(self, path: str = "/", operation: Operation = Operation.READ) -> Iterator[Found]:
+        """Everything in the store at and below a path on which an operation is allowed, parents first.
+
+        Providers are never called. Without content.
+        """
+        found = self.find(path, Operation.STAT)
+        if found is not None and self.judge.allows(operation, found):
+            yield found
+        if found is None or found.stat is None or found.stat.kind is not Kind.DIRECTORY:
+            return
+        after = ""
+        while True:
+            page = self.store.children(path, after)
+            for child in page.entries:
+                if not self.judge.allows(Operation.STAT, child):
+                    continue
+                assert child.stat is not None
+                if child.stat.kind is Kind.DIRECTORY:
+                    yield from self.walk(child.path, operation)
+                elif self.judge.allows(operation, child):
+                    yield child
+            if not page.more:
+                return
+            after = split(page.entries[-1].path)[1]
+
+    # --- changing --------------------------------------------------------------------------------
+
+    def write(
+        self,
+        path: str,
+        content: bytes | str,
+        meta: Mapping[str, JSON] | None = None,
+        *,
+        base_version: int | None = None,
+    ) -> Version:
+        """Replace (or create) the content at a path; missing parents are made.
+
+        `meta` None keeps the metadata, a mapping merges into it, a None in it removes a key; `tags` in it are the
+        tags. `base_version` is the version that the content was based on (0: must not exist). Raises Conflict if
+        it has moved on, NotFound, Denied, IsADirectory, Invalid.
+        """
+        ref, data = self._parse(path), _as_bytes(content)
+        if ref.suffix is not None:
+            self._write_suffix(ref, data)
+            return _no_version(path, self.principal.agent, data)
+        matched = self._match(ref.path)
+        if matched is not None:
+            self._refuse_extras(ref.path, meta, base_version)
+            self.judge.check_provided(Operation.WRITE, ref.path)
+            self.kernel.providers.write(matched, ref.path, data, self)
+            return _no_version(ref.path, self.principal.agent, data)
+        self._check_file_name(ref)
+        with self.transaction() as tx:
+            return tx.write(ref.path, data, patch=meta, base_version=base_version)
+
+    def write_many(self, notes: Sequence[tuple[str, bytes | str]]) -> list[Version]:
+        """Write several files in one transaction: all or none."""
+        refs = [(self._stored(path), _as_bytes(content)) for path, content in notes]
+        for ref, _ in refs:
+            self._check_file_name(ref)
+        with self.transaction() as tx:
+            return [tx.write(ref.path, data) for ref, data in refs]
+
+    def append(self, path: str, content: bytes | str) -> Version:
+        """Add to the end of a file, creating it if absent. Concurrent appends never lose each other."""
+        ref, data = self._parse(path), _as_bytes(content)
+        matched = self._match(ref.path) if ref.suffix is None else None
+        if matched is not None:
+            self.judge.check_provided(Operation.WRITE, ref.path)
+            self.kernel.providers.append(matched, ref.path, data, self)
+            return _no_version(ref.path, self.principal.agent, data)
+        self._check_file_name(self._stored(path))
+        with self.transaction() as tx:
+            return tx.append(ref.path, data)
+
+    def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Merge into a node's metadata (None removes a key) and return all of it."""
+        ref = self._stored(path)
+        with self.transaction() as tx:
+            return tx.update_meta(ref.path, patch)
+
+    def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
+        """Make a directory. Raises Exists, or NotFound where a parent is missing and not to be made."""
+        ref = self._stored(path)
+        if self._is_synthetic(ref.path):
+            raise Exists(f"{ref.path} exists already")
+        self._check_new_name(ref)
+        with self.transaction() as tx:
+            return tx.mkdir(ref.path, parents=parents, exist_ok=exist_ok)
+
+    def delete(self, path: str, *, recursive: bool = False) -> int:
+        """Remove a name, with `recursive` all below it; returns how many. Raises NotEmpty, InUse."""
+        ref = self._parse(path)
+        matched = self._match(ref.path) if ref.suffix is None else None
+        if matched is not None:
+            self.judge.check_provided(Operation.DELETE, ref.path)
+            self.kernel.providers.delete(matched, ref.path, self)
+            return 1
+        ref = self._stored(path)
+        with self.transaction() as tx:
+            return tx.delete(ref.path, recursive=recursive)
+
+    def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
+        """Move a node, or a directory with all below it; ids, links, tags and shares stay.
+
+        Raises Exists (unless `replace`), CrossHandler, NotOwner where it would widen who may read.
+        """
+        source, target = self._parse(old), self._parse(new)
+        from_route, to_route = self._match(source.path), self._match(target.path)
+        if from_route is not None or to_route is not None:
+            if from_route is None or to_route is None or from_route.route is not to_route.route:
+                raise CrossHandler(f"{source.path} and {target.path} are served by different handlers; copy instead")
+            self.judge.check_provided(Operation.DELETE, source.path)
+            self.judge.check_provided(Operation.CREATE, target.path)
+            self.kernel.providers.rename(from_route, source.path, target.path, self)
+            return Moved(1, 0, ((source.path, target.path),))
+        source, target = self._stored(old), self._stored(new)
+        self._check_new_name(target)
+        with self.transaction() as tx:
+            return tx.rename(source.path, target.path, replace=replace)
+
+    def rename_prefix(self, old: str, new: str) -> Moved:
+        """Move every name that starts with the path prefix `old` to the same name under `new`, all or none.
+
+        Raises NotFound if there is none.
+        """
+        source, target = self._stored(old), self._stored(new)
+        prefix, to = source.path, target.path
+        if source.directory or target.directory:
+            raise Invalid("a prefix does not end in a slash; move the directory itself")
+        with self.transaction() as tx:
+            moved = tx.rename_prefix(prefix, to)
+            for _, path in moved.paths:
+                self._check_new_name(Ref(path))
+        if not moved.nodes:
+            raise NotFound(f"{old}: nothing begins with this prefix")
+        return moved
+
+    # --- who may ---------------------------------------------------------------------------------
+
+    def share(self, path: str, agent: str, access: Access | None = "r") -> None:
+        """Let another agent read (`r`) or write (`rw`) a node, on a directory all in it; None takes it back.
+
+        Only the owner may. Raises NotOwner.
+        """
+        ref = self._stored(path)
+        with self.transaction() as tx:
+            tx.share(ref.path, check_agent_name(agent), access)
+
+    def shares(self, path: str) -> dict[str, Access]:
+        """The agents that a node is shared with, and how."""
+        found = self.require_stored(path, Operation.READ)
+        return dict(self.store.node_class(found.own).shares)
+
+    def set_mode(self, path: str, mode: int) -> Stat:
+        """Set the permission bits. Only the owner may."""
+        ref = self._stored(path)
+        with self.transaction() as tx:
+            return tx.set_mode(ref.path, mode)
+
+    def set_owner(self, path: str, owner: str | None = None, group: str | None = None) -> Stat:
+        """Give a node another group (the owner may, one of its own) or owner (only while elevated)."""
+        ref = self._stored(path)
+        if owner is not None and not self.judge.is_elevated():
+            raise Denied(f"{ref.path}: only an elevated session may change an owner")
+        if group is not None and not self.judge.is_elevated() and group not in self.judge.groups():
+            raise Denied(f"{ref.path}: {self.principal.agent} is not in the group {group}")
+        with self.transaction() as tx:
+            return tx.set_owner(ref.path, owner, group)
+
+    def elevated(self, seconds: float = 300.0) -> Session:
+        """A session of the same agent that passes spaces and modes for a time. Needs `sudo`; journalled."""
+        self.judge.require("sudo", "act with elevated rights")
+        if not 0 < seconds <= 3600:
+            raise Invalid(f"elevation lasts up to 3,600 seconds, not {seconds:g}")
+        with self.transaction() as tx:
+            tx.note(SUDO, {"seconds": seconds})
+        until = time.time_ns() + int(seconds * 1e9)
+        return Session(self.kernel, replace(self.principal, elevated_until_ns=until))
+
+    # --- finding ---------------------------------------------------------------------------------
+
+    def search(self, query: str, limit: int = 10, *, tags: Sequence[str] = (), under: str = "/") -> Results:
+        """Notes that match any of the words, best first: at most `limit`, below `under`, with all of `tags`."""
+        return finding.search(self, query, limit, frozenset(tags), self._parse(under).path)
+
+    def link(self, source: str, target: str, kind: str = "related", weight: float = 1.0) -> None:
+        """Link two nodes. Needs to write the source and to read the target."""
+        start, end = self._stored(source), self._stored(target)
+        finding.check_link(kind, weight)
+        with self.transaction() as tx:
+            tx.link(start.path, end.path, kind, weight)
+
+    def unlink(self, source: str, target: str, kind: str | None = None) -> int:
+        """Remove links and return how many."""
+        start, end = self._stored(source), self._stored(target)
+        with self.transaction() as tx:
+            return tx.unlink(start.path, end.path, kind)
+
+    def links(self, path: str) -> list[Link]:
+        """A node's links to what the agent may read; `peer` and `related` show from both sides."""
+        return finding.links(self, self.require_stored(path, Operation.READ))
+
+    def tag_counts(self) -> dict[str, int]:
+        """How many notes that the agent may read carry each tag, most frequent first."""
+        return finding.tag_counts(self)
+
+    def stats(self) -> Stats:
+        """What the agent can see of the store, in numbers."""
+        return finding.stats(self)
+
+    def access(self, path: str) -> AccessReport:
+        """Who may do what with a path, and by which rule."""
+        return explain(self, self._parse(path).path)
+
+    # --- the machinery ---------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """The store to read from."""
+        return self.kernel.store
+
+    @property
+    def judge(self) -> Judge:
+        """The policy as it applies to this session on the present store and configuration."""
+        policy, store = self.kernel.policy, self.kernel.store
+        judge = self._judge
+        if judge is None or judge.policy is not policy or judge.store is not store:
+            judge = self._judge = Judge(policy, self.principal, store)
+        return judge
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Changes in the store that commit together, each judged by the policy."""
+        store = self.kernel.writable_store()
+        judge = self.judge
+        try:
+            with store.transaction(self._origin, judge.check) as tx:
+                yield tx
+        except BaseException:
+            judge.forget()
+            raise
+
+    def forget(self) -> None:
+        """Drop what is cached (the configuration has changed)."""
+        self._cache.clear()
+
+    def _parse(self, text: str) -> Ref:
+        return parse(text, self.principal.agent, self.kernel.suffix_names)
+
+    def _stored(self, text: str) -> Ref:
+        """A reference to a node of the store. Raises Unsupported for providers' paths, Invalid for suffixes."""
+        ref = self._parse(text)
+        if ref.suffix is not None:
+            raise Invalid(f"{ref} is a virtual node (names ending in ':{ref.suffix}' are reserved)")
+        if self._match(ref.path) is not None:
+            raise Unsupported(f"{ref.path} is served by a provider, which cannot do this")
+        return ref
+
+    def require_stored(self, text: str, operation: Operation) -> Found:
+        """The name in the store, judged. Raises Unsupported for providers' paths."""
+        found = self.store.find(self._stored(text).path)
+        self.judge.check(operation, found)
+        return found
+
+    def _match(self, path: str) -> Matched | None:
+        return self.kernel.routes.match(path)
+
+    def _is_synthetic(self, path: str) -> bool:
+        return path != "/" and self.kernel.routes.is_synthetic(path)
+
+    def _check_file_name(self, ref: Ref) -> None:
+        if ref.directory:
+            raise IsADirectory(f"{ref.path}/ names a directory, not a file")
+        self._check_new_name(ref)
+
+    def _check_new_name(self, ref: Ref) -> None:
+        """Refuse to create what could pose as something else: a suffix, a place."""
+        path = ref.path
+        if ":" in path and any(split_suffix(name, self.kernel.suffix_names) for name in path.split("/")):
+            raise Invalid(f"{path}: a name that ends in a suffix is reserved for virtual nodes")
+        first = path[1:].partition("/")[0]
+        if first in RESERVED:
+            raise Unsupported(f"/{first} is a place of AVM that this version does not serve yet")
+
+    @staticmethod
+    def _refuse_extras(path: str, meta: object, base_version: object) -> None:
+        if meta is not None or base_version is not None:
+            raise Unsupported(f"{path} is served by a provider, which keeps no metadata and no versions")
+
+    # --- suffixes --------------------------------------------------------------------------------
+
+    def _suffix(self, ref: Ref, operation: Callable[[BaseSuffix], Operation | None]) -> BaseSuffix:
+        """The suffix of a reference, once the policy has allowed its operation on the base."""
+        assert ref.suffix is not None
+        suffix = self.kernel.suffix(ref.suffix)
+        asked = operation(suffix)
+        if asked is None:
+            raise Unsupported(f"{ref} cannot be written")
+        matched = self._match(ref.path)
+        if matched is not None:
+            self.judge.check_provided(asked, ref.path)
+            return suffix
+        found = self.find(ref.path, asked)
+        directory = found is None or found.stat is None or found.stat.kind is Kind.DIRECTORY
+        if directory and not suffix.on_directories:
+            raise IsADirectory(f"{ref.path} is a directory, and ':{ref.suffix}' is for files")
+        if not directory and not suffix.on_files:
+            raise NotADirectory(f"{ref.path} is a file, and ':{ref.suffix}' is for directories")
+        return suffix
+
+    def _read_suffix(self, ref: Ref) -> Node:
+        suffix = self._suffix(ref, lambda each: each.read_operation)
+        content = _as_bytes(suffix.read(SuffixContext(self, ref.path, ref.query)))
+        return Node(str(ref), content, synthetic_stat(Kind.FILE, len(content)))
+
+    def _write_suffix(self, ref: Ref, data: bytes) -> None:
+        suffix = self._suffix(ref, lambda each: each.write_operation)
+        suffix.write(SuffixContext(self, ref.path, ref.query), data)
+
+
+def _as_bytes(content: bytes | str) -> bytes:
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, str):
+        try:
+            return content.encode()
+        except UnicodeEncodeError as error:
+            raise Invalid(f"the text is not valid Unicode: {error.reason}") from None
+    if isinstance(content, (bytearray, memoryview)):
+        return bytes(content)
+    raise Invalid(f"content is bytes or str, not {type(content).__name__}")
+
+
+def _no_version(path: str, author: str, data: bytes) -> Version:
+    """What writing to something without versions returns."""
+    return Version(path, 0, 0, time.time_ns(), author, len(data), b"", "write")

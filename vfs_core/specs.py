@@ -1,0 +1,75 @@
+"""What a plugin registers: small frozen records that name a class and import it on first use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vfs_core.types import JSON
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One thing that a plugin supplies.
+
+    `name` is what configurations and commands call it. `target` is the class itself or
+    `"package.module:Class"`, imported when it is first used. `config_schema` is the JSON schema of
+    its `config`. `requires` is what to type where an import of it fails
+    (`pip install 'avm[http]'`). `summary` is one line for `avm plugins`.
+    """
+
+    name: str
+    target: type | str
+    summary: str = ""
+    config_schema: Mapping[str, JSON] | None = None
+    requires: str = ""
+
+
+@dataclass(frozen=True)
+class HandlerSpec(Spec):
+    """A handler: serves the paths of a pattern (`vfs_core.handler.BaseHandler`)."""
+
+
+@dataclass(frozen=True)
+class SuffixSpec(Spec):
+    """A virtual-node suffix (`vfs_core.suffix.BaseSuffix`)."""
+
+
+@dataclass(frozen=True)
+class StoreSpec(Spec):
+    """A storage engine: `target` is a class with `open(context: StoreContext) -> Store`."""
+
+
+@dataclass(frozen=True)
+class SearchSpec(Spec):
+    """A search backend (`vfs_core.search.SearchBackend`)."""
+
+
+@dataclass(frozen=True)
+class EmbedderSpec(Spec):
+    """An embedding model (`vfs_core.embedding.Embedder`)."""
+
+
+@dataclass(frozen=True)
+class DiscoverySpec(Spec):
+    """A discovery strategy (`vfs_core.discovery.Discovery`)."""
+
+
+@dataclass(frozen=True)
+class FollowerSpec(Spec):
+    """A follower of the journal (`vfs_core.follower.Follower`)."""
+
+
+@dataclass(frozen=True)
+class CommandSpec:
+    """A CLI command: `target` is a `click.Command` or `"package.module:command"`.
+
+    `summary` is its line in `avm --help` and `section` the heading that it stands under, so that
+    the help imports no command.
+    """
+
+    name: str
+    target: object
+    summary: str = ""
+    section: str = "Plugins"
+    requires: str = ""

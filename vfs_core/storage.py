@@ -1,0 +1,359 @@
+"""The storage contract: plain methods over nodes, names, classes and one journal; no SQL in it.
+
+A store keeps what agents write and decides nothing: who may do what is asked of the `check` that it
+is given, *inside* the transaction and before anything changes. Two engines implement this behind
+one conformance suite (`vfs_core.testing.StoreTests`), each with its own statements.
+
+What every store promises:
+
+- A change is one transaction that appends to the journal, one row per change, in total order.
+  A cursor over the journal never skips a row that commits later.
+- A node's id is stable for its life and never reused. Rename keeps it, and so links, tags, shares.
+- A transaction that raises leaves everything as it was.
+- The bell announces before a commit can be seen (`vfs_core.bell`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from vfs_core.bell import Bell
+from vfs_core.types import JSON, Access, Change, Origin, Stat, User, Version
+from vfs_core.visibility import DirectoryClass, NodeClass
+
+
+class Operation(str, Enum):
+    """What is asked of the policy. The value is the word that rules, keys and messages use."""
+
+    STAT = "stat"
+    READ = "read"
+    LIST = "list"
+    SEARCH = "search"
+    EXPORT = "export"
+    WRITE = "write"
+    CREATE = "create"
+    DELETE = "delete"
+    LINK = "link"
+    SHARE = "share"
+    MODE = "mode"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Found(NamedTuple):
+    """One name as the store resolved it, with all that the policy needs to judge it.
+
+    For a name that is absent `stat` is None, and `within` and `directory` describe the nearest
+    directory that exists, the one in which it would be made.
+    """
+
+    path: str
+    stat: Stat | None
+    within: int
+    """Id of the DirectoryClass of the directory that the name is in (0: no such directory)."""
+    own: int
+    """Id of the node's own NodeClass (0 if absent)."""
+    parent: int
+    """Id of the directory that the name is in (0: no such directory)."""
+    sequence: int
+    """The journal's last sequence at the moment of reading."""
+    directory: int = 0
+    """Id of the NodeClass of that directory; filled for CREATE and DELETE only."""
+    meta_json: str = "{}"
+    data: bytes = b""
+
+
+Check = Callable[[Operation, Found], None]
+"""Raises NotFound or Denied where the operation on the found name is not allowed."""
+
+
+def allow_all(operation: Operation, found: Found) -> None:
+    """The check of what the system does itself (followers, doctor, tests of a store)."""
+
+
+class Listing(NamedTuple):
+    """A page of a directory: the directory itself, its entries in order of name, and whether more follow."""
+
+    directory: Found
+    contents: int
+    """Id of the DirectoryClass of what is in the directory."""
+    entries: Sequence[Found]
+    more: bool
+
+
+class LinkRow(NamedTuple):
+    """A link as stored, between node ids."""
+
+    source: int
+    kind: str
+    target: int
+    weight: float
+
+
+class Head(NamedTuple):
+    """A position in the journal: its last sequence and the chain hash there."""
+
+    sequence: int
+    chain: bytes
+
+
+class Usage(NamedTuple):
+    """How many files, and bytes, lie in each pair of classes."""
+
+    within: int
+    own: int
+    files: int
+    size: int
+
+
+class TagUsage(NamedTuple):
+    """How many files in a pair of classes carry a tag."""
+
+    tag: str
+    within: int
+    own: int
+    files: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a check: a subject, whether it is well, what was seen and what mends it."""
+
+    subject: str
+    level: str
+    """`ok`, `warn` or `fail`."""
+    message: str
+    cure: str = ""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a rename did: the number of nodes moved by name (a directory counts once)."""
+
+    nodes: int
+    sequence: int
+    paths: Sequence[tuple[str, str]] = field(default=())
+
+
+@dataclass(frozen=True)
+class StoreContext:
+    """What an engine is opened with.
+
+    `location` is a path or a DSN, `founder` owns the fixed directories of a store that is made now,
+    `durability` is `full` (a commit survives a power failure) or `normal` (it survives the process; a power
+    failure may take the last few). With `create` false a store that is not there raises NotFound.
+    """
+
+    location: str
+    founder: Origin
+    durability: str = "full"
+    create: bool = True
+
+
+class Transaction(ABC):
+    """Changes that commit together. Made by `Store.transaction`; paths are normal paths.
+
+    Every method asks `check` first, resolved in this transaction, and raises what it raises. All
+    may raise NotFound, NotADirectory, ReadOnly, NoSpace, StoreBusy.
+    """
+
+    @abstractmethod
+    def find(self, path: str) -> Found:
+        """Resolve a name as this transaction sees it, without content and without asking `check`."""
+
+    @abstractmethod
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        patch: Mapping[str, JSON] | None = None,
+        base_version: int | None = None,
+        parents: bool = True,
+    ) -> Version:
+        """Replace (or create) a file's content.
+
+        `patch` merges into the metadata, null removes a key, None keeps all. `base_version` is the
+        version that the content was based on (0: must not exist); another raises Conflict. Missing
+        parents are made if `parents`. Raises IsADirectory.
+        """
+
+    @abstractmethod
+    def append(self, path: str, data: bytes) -> Version:
+        """Add to the end of a file, creating it if absent. Concurrent appends never lose each other."""
+
+    @abstractmethod
+    def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Merge into the metadata (null removes a key) and return it. `tags` is the tag table."""
+
+    @abstractmethod
+    def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
+        """Make a directory. Raises Exists."""
+
+    @abstractmethod
+    def delete(self, path: str, *, recursive: bool = False) -> int:
+        """Remove a name (with `recursive` all below it) and return how many. Raises NotEmpty, InUse.
+
+        The node keeps its content, links, tags and shares for `restore` until retention purges it.
+        """
+
+    @abstractmethod
+    def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
+        """Move a node or a directory with all below it. Raises Exists unless `replace`, InUse, Invalid."""
+
+    @abstractmethod
+    def rename_prefix(self, old: str, new: str) -> Moved:
+        """Move every name that starts with the path prefix `old`, all or none; one journal row each."""
+
+    @abstractmethod
+    def set_mode(self, path: str, mode: int) -> Stat:
+        """Set the permission bits (0 to 0o7777)."""
+
+    @abstractmethod
+    def set_owner(self, path: str, owner: str | None = None, group: str | None = None) -> Stat:
+        """Set owner and group; None keeps."""
+
+    @abstractmethod
+    def share(self, path: str, agent: str, access: Access | None) -> None:
+        """Grant an agent `r` or `rw` on a node (on a directory: on all in it), or None to take it back."""
+
+    @abstractmethod
+    def link(self, source: str, target: str, kind: str, weight: float = 1.0) -> None:
+        """Link two nodes; linking them again with the same kind sets the weight."""
+
+    @abstractmethod
+    def unlink(self, source: str, target: str, kind: str | None = None) -> int:
+        """Remove the links between two nodes (of one kind, or all) and return how many."""
+
+    @abstractmethod
+    def put_user(self, user: User) -> None:
+        """Store an agent, its groups and capabilities. Asks no check: the session judges it."""
+
+    @abstractmethod
+    def note(self, operation: str, details: Mapping[str, JSON]) -> int:
+        """Append a journal row that changes no node (`sudo`, for instance) and return its sequence."""
+
+
+class Store(ABC):
+    """A place that keeps nodes. Safe to use from several threads, and again after a fork."""
+
+    bell: Bell
+    """Tells what has changed since something was read."""
+
+    uuid: str
+    """Names this store; a restored backup gets another."""
+
+    location: str
+    """What a person calls it: a path or a DSN."""
+
+    writable: bool
+    """Whether this process can change it."""
+
+    read_only_reason: str = ""
+    """Where `writable` is false: which directory or file must be writable."""
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def find(self, path: str) -> Found:
+        """Resolve a name, without content. Absent names cost the same statement as present ones."""
+
+    @abstractmethod
+    def read(self, path: str) -> Found:
+        """Resolve a name, with content where it is a file."""
+
+    @abstractmethod
+    def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:
+        """A page of the directory at `path`, names greater than `after`, in binary order of UTF-8.
+
+        Raises NotADirectory. An absent directory gives a Listing whose `directory.stat` is None.
+        """
+
+    @abstractmethod
+    def nodes(self, ids: Sequence[int], *, content: bool = False) -> list[Found]:
+        """Every name of the given nodes (several for hard links); deleted nodes have none."""
+
+    @abstractmethod
+    def scan(self, after: int = 0, limit: int = 1000, *, content: bool = False) -> list[Found]:
+        """Names of the nodes with ids above `after`, in order of id, for `limit` nodes."""
+
+    @abstractmethod
+    def version_content(self, node: int, version: int) -> bytes | None:
+        """The content of an old (or the present) version of a node, or None if it is not kept."""
+
+    @abstractmethod
+    def versions(self, node: int, before: int | None = None, limit: int = 100) -> list[Version]:
+        """A node's versions below `before`, newest first."""
+
+    @abstractmethod
+    def links(self, node: int) -> list[LinkRow]:
+        """The links from and to a node."""
+
+    @abstractmethod
+    def usage(self) -> list[Usage]:
+        """Files and bytes by pair of classes."""
+
+    @abstractmethod
+    def tag_usage(self) -> list[TagUsage]:
+        """Files by tag and pair of classes."""
+
+    # --- who -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def users(self) -> dict[str, User]:
+        """The agents that are stored, by name."""
+
+    @abstractmethod
+    def shared_with(self, agent: str) -> list[str]:
+        """Paths of the nodes on which an agent holds a share of its own."""
+
+    @abstractmethod
+    def directory_class(self, id: int) -> DirectoryClass:
+        """The directory class of an id; also of one that the running transaction has made."""
+
+    @abstractmethod
+    def node_class(self, id: int) -> NodeClass:
+        """The node class of an id; also of one that the running transaction has made."""
+
+    @abstractmethod
+    def classes(self, after: int = 0) -> list[tuple[int, DirectoryClass | NodeClass]]:
+        """The committed classes with ids above `after`, in order."""
+
+    # --- the journal -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def head(self) -> Head:
+        """The journal's end."""
+
+    @abstractmethod
+    def chain_at(self, sequence: int) -> bytes | None:
+        """The chain hash at a sequence, or None if there is no such row."""
+
+    @abstractmethod
+    def changes(self, after: int = 0, limit: int = 1000) -> list[Change]:
+        """Journal rows above `after`, in order."""
+
+    # --- changing --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def transaction(self, origin: Origin, check: Check) -> AbstractContextManager[Transaction]:
+        """Changes that commit together when the block ends, and not at all if it raises.
+
+        Raises ReadOnly at once where the store cannot be written, naming the directory that must be.
+        """
+
+    # --- care ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def verify(self) -> Iterable[Finding]:
+        """Check what is stored against itself: engine, journal chain, classes, names, contents."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything; using the store afterwards raises StoreError."""

@@ -1,0 +1,471 @@
+"""Changes to a `MemoryStore`: each asks and validates everything, then changes a copy of the state."""
+
+# ruff: noqa: D102  # the contract (`vfs_core.storage`) documents its methods
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from vfs_core import journal
+from vfs_core.content import content_hash
+from vfs_core.errors import (
+    Conflict,
+    Exists,
+    InUse,
+    Invalid,
+    IsADirectory,
+    NotADirectory,
+    NotEmpty,
+    NotFound,
+    StoreError,
+)
+from vfs_core.meta import EMPTY, merge
+from vfs_core.path import MEMORY, PRIVATE, SHARED, is_within, space_of, split
+from vfs_core.storage import (
+    Check,
+    Found,
+    Moved,
+    Operation,
+    Transaction,
+)
+from vfs_core.testing.memory_state import MemoryNode, Row, State, json_text
+from vfs_core.types import JSON, Access, Change, Kind, Origin, Stat, User, Version
+from vfs_core.visibility import NodeClass
+
+FIXED = ("/", MEMORY, PRIVATE, SHARED)
+"""Made with the store; can be neither moved, removed nor replaced."""
+
+
+class MemoryTransaction(Transaction):
+    """Changes to a copy of the state. Every method asks and validates all before it changes anything."""
+
+    def __init__(self, state: State, origin: Origin, check: Check) -> None:
+        self.state = state
+        self.touched: set[int] = set()
+        self.everything = False
+        self.open = True
+        self._origin = origin
+        self._check = check
+        self._now = time.time_ns()
+
+    # --- contents --------------------------------------------------------------------------------
+
+    def find(self, path: str) -> Found:
+        self._alive()
+        return self.state.find(path)
+
+    def write(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        patch: Mapping[str, JSON] | None = None,
+        base_version: int | None = None,
+        parents: bool = True,
+    ) -> Version:
+        return self._commit(journal.WRITE, path, lambda old: bytes(data), patch, base_version, parents)
+
+    def append(self, path: str, data: bytes) -> Version:
+        return self._commit(journal.APPEND, path, lambda old: old + bytes(data), None, None, True)
+
+    def _commit(
+        self,
+        operation: str,
+        path: str,
+        change: Callable[[bytes], bytes],
+        patch: Mapping[str, JSON] | None,
+        base_version: int | None,
+        parents: bool,
+    ) -> Version:
+        """Give a file new content."""
+        node = self._present_or_creatable(path)
+        if node is not None and node.kind is Kind.DIRECTORY:
+            raise IsADirectory(f"{path}: is a directory")
+        version = node.version if node else 0
+        if base_version is not None and base_version != version:
+            raise Conflict(
+                f"{path}: is at version {version}, and the write was based on version {base_version}"
+            )
+        if node is None:
+            self._require_parents(path, parents)
+        meta_json = merge(node.meta_json if node else EMPTY, patch or {})
+        data = change(node.data if node else b"")
+        if node is None:
+            self._make_parents(path)
+        sequence = self._append(
+            operation, path, node.id if node else None, version + 1, len(data), content_hash(data)
+        )
+        if node is None:
+            node = self._put_new(path, sequence, Kind.FILE)
+        node = replace(
+            node,
+            data=data,
+            meta_json=meta_json,
+            version=version + 1,
+            modified_ns=self._now,
+            changed_ns=self._now,
+        )
+        self.state.nodes[node.id] = node
+        committed = Version(
+            path,
+            node.version,
+            sequence,
+            self._now,
+            self._origin.agent,
+            len(data),
+            content_hash(data),
+            operation,
+        )
+        self.state.versions[node.id, node.version] = committed, data
+        self.touched.add(node.id)
+        return committed
+
+    def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
+        node = self._present(Operation.WRITE, path)
+        meta_json = merge(node.meta_json, patch)
+        if meta_json != node.meta_json:
+            self._append(journal.META, path, node.id, node.version, len(node.data))
+            self.state.nodes[node.id] = replace(node, meta_json=meta_json, changed_ns=self._now)
+            self.touched.add(node.id)
+        meta: dict[str, JSON] = json.loads(meta_json)
+        return meta
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
+        self._alive()
+        if path in self.state.names:
+            node = self._present(Operation.STAT, path)
+            if node.kind is Kind.DIRECTORY and exist_ok:
+                return node.stat()
+            raise Exists(f"{path}: exists already")
+        self._present_or_creatable(path)
+        self._require_parents(path, parents)
+        self._make_parents(path)
+        return self._mkdir(path).stat()
+
+    def delete(self, path: str, *, recursive: bool = False) -> int:
+        self._present(Operation.DELETE, path)
+        if path in FIXED:
+            raise InUse(f"{path}: is a fixed place of the store and cannot be removed")
+        names = self.state.below(path)
+        if len(names) > 1 and not recursive:
+            raise NotEmpty(f"{path}: the directory is not empty")
+        for name in names[1:]:
+            self._present(Operation.DELETE, name)
+        for name in reversed(names):
+            self._remove(name)
+        return len(names)
+
+    def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
+        node = self._present(Operation.DELETE, old)
+        if old == new:
+            return Moved(0, len(self.state.journal))
+        if old in FIXED:
+            raise InUse(f"{old}: is a fixed place of the store and cannot be moved")
+        if is_within(new, old):
+            raise Invalid(f"{old}: cannot be moved into itself ({new})")
+        taken = new in self.state.names
+        if not taken:
+            self._present_or_creatable(new)
+            self._require_parents(new, True)
+        elif replace:
+            self._require_replaceable(node, new)
+        else:
+            self._present(Operation.STAT, new)
+            raise Exists(f"{new}: exists already")
+        self._judge_widening(old, new)
+        if taken:
+            self._remove(new)
+        self._make_parents(new)
+        sequence = self._move([(old, new)], self.state.below(old))
+        return Moved(1, sequence, ((old, new),))
+
+    def _judge_widening(self, old: str, new: str) -> None:
+        """A move that lets somebody new read is a share: of the node, and of others' nodes below it."""
+        node, source, target = self.state.nodes[self.state.names[old]], *map(self.state.nearest, (old, new))
+        readable = node.kind is not Kind.DIRECTORY and node.who.mode & 0o444 == 0o444
+        if not self.state.class_inside_of(source).widens_to(self.state.class_inside_of(target), readable):
+            return
+        for name in self.state.below(old):
+            if name == old or self.state.nodes[self.state.names[name]].who.owner != self._origin.agent:
+                self._present(Operation.SHARE, name)
+
+    def _require_replaceable(self, node: MemoryNode, new: str) -> None:
+        """POSIX: a file replaces a file, a directory an empty directory."""
+        target = self._present(Operation.DELETE, new)
+        if new in FIXED:
+            raise InUse(f"{new}: is a fixed place of the store and cannot be replaced")
+        if target.kind is Kind.DIRECTORY and node.kind is not Kind.DIRECTORY:
+            raise IsADirectory(f"{new}: is a directory, and a file cannot replace it")
+        if target.kind is not Kind.DIRECTORY and node.kind is Kind.DIRECTORY:
+            raise NotADirectory(f"{new}: is not a directory, and a directory cannot replace it")
+        if len(self.state.below(new)) > 1:
+            raise NotEmpty(f"{new}: the directory is not empty")
+
+    def rename_prefix(self, old: str, new: str) -> Moved:
+        self._alive()
+        names = sorted(name for name in self.state.names if name.startswith(old))
+        if not names or old == new:
+            return Moved(0, len(self.state.journal))
+        pairs = [(name, new + name[len(old) :]) for name in names]
+        for source, target in pairs:
+            self._present(Operation.DELETE, source)
+            if source in FIXED:
+                raise InUse(f"{source}: is a fixed place of the store and cannot be moved")
+            if is_within(target, source):
+                raise Invalid(f"{source}: cannot be moved into itself ({target})")
+        targets = {target for _, target in pairs}
+        for _, target in pairs:
+            if target in self.state.names and target not in names:
+                self._present(Operation.STAT, target)
+                raise Exists(f"{target}: exists already")
+            self._check(Operation.CREATE, self.state.find(target, directory=True))
+            if split(target)[0] not in targets:
+                self._require_parents(target, True)
+        for source, target in pairs:
+            if split(source)[0] not in names:
+                self._judge_widening(source, target)
+        for _, target in pairs:
+            if split(target)[0] not in targets:
+                self._make_parents(target)
+        return Moved(len(pairs), self._move(pairs, names), tuple(pairs))
+
+    def _move(self, pairs: list[tuple[str, str]], names: list[str]) -> int:
+        """Journal the moves in `pairs` and give all `names` their new paths; returns the last sequence."""
+        state = self.state
+        sequence = 0
+        for old, new in pairs:
+            node = state.nodes[state.names[old]]
+            self._touch_with_parent(old)
+            sequence = self._append(journal.RENAME, new, node.id, node.version, len(node.data), old_path=old)
+            state.nodes[node.id] = replace(node, changed_ns=self._now)
+            self.everything |= node.kind is Kind.DIRECTORY
+        moving = {name: state.names.pop(name) for name in names}
+        for name, id in moving.items():
+            state.names[_moved(name, pairs)] = id
+        for _, new in pairs:
+            self._touch_with_parent(new)
+            self._reclassify(new)
+        return sequence
+
+    # --- rights ----------------------------------------------------------------------------------
+
+    def set_mode(self, path: str, mode: int) -> Stat:
+        node = self._present(Operation.MODE, path)
+        if not 0 <= mode <= 0o7777:
+            raise Invalid(f"{path}: {mode:#o} is not a mode (0 to 0o7777)")
+        return self._alter(journal.MODE, path, replace(node.who, mode=mode), {"mode": mode})
+
+    def set_owner(self, path: str, owner: str | None = None, group: str | None = None) -> Stat:
+        node = self._present(Operation.MODE, path)
+        if owner == "" or group == "":
+            raise Invalid(f"{path}: an owner or group has a name")
+        who = replace(node.who, owner=owner or node.who.owner, group=group or node.who.group)
+        return self._alter(journal.OWNER, path, who, {"owner": who.owner, "group": who.group})
+
+    def share(self, path: str, agent: str, access: Access | None) -> None:
+        node = self._present(Operation.SHARE, path)
+        if access not in ("r", "rw", None):
+            raise Invalid(f"{path}: a share grants 'r' or 'rw', not {access!r}")
+        shares = {name: granted for name, granted in node.who.shares.items() if name != agent}
+        if access is not None:
+            shares[agent] = access
+        who = replace(node.who, shares=MappingProxyType(shares))
+        self._alter(journal.SHARE, path, who, {"agent": agent, "access": access})
+
+    def _alter(self, operation: str, path: str, who: NodeClass, details: Mapping[str, JSON]) -> Stat:
+        """Change owner, group, mode or shares of a node."""
+        node = self.state.nodes[self.state.names[path]]
+        if node.who == who:
+            return node.stat()
+        self._append(operation, path, node.id, node.version, len(node.data), details=details)
+        node = replace(node, who=who, own=self.state.class_id(who), changed_ns=self._now)
+        self.state.nodes[node.id] = node
+        self.touched.add(node.id)
+        self.everything |= node.kind is Kind.DIRECTORY or operation == journal.SHARE
+        self._reclassify(path)
+        return node.stat()
+
+    def put_user(self, user: User) -> None:
+        self._alive()
+        if not user.name:
+            raise Invalid("an agent has a name")
+        self.state.users[user.name] = user
+        self._append_user(user)
+
+    # --- links and notes -------------------------------------------------------------------------
+
+    def link(self, source: str, target: str, kind: str, weight: float = 1.0) -> None:
+        from_node = self._present(Operation.LINK, source)
+        to_node = self._present(Operation.READ, target)
+        if not kind:
+            raise Invalid(f"{source}: a link has a kind")
+        if not math.isfinite(weight):
+            raise Invalid(f"{source}: {weight} is not a weight")
+        details = {"kind": kind, "target": to_node.id, "weight": weight}
+        self._append(
+            journal.LINK, source, from_node.id, from_node.version, len(from_node.data), details=details
+        )
+        self.state.links[from_node.id, kind, to_node.id] = float(weight)
+        self.touched |= {from_node.id, to_node.id}
+
+    def unlink(self, source: str, target: str, kind: str | None = None) -> int:
+        from_node = self._present(Operation.LINK, source)
+        to_node = self.state.at(target)
+        if to_node is None:
+            raise NotFound.at(target)
+        links = self.state.links
+        gone = [key for key in links if key[::2] == (from_node.id, to_node.id) and kind in (None, key[1])]
+        for key in gone:
+            details = {"kind": key[1], "target": to_node.id, "weight": links.pop(key)}
+            self._append(
+                journal.UNLINK, source, from_node.id, from_node.version, len(from_node.data), details=details
+            )
+            self.touched |= {from_node.id, to_node.id}
+        return len(gone)
+
+    def note(self, operation: str, details: Mapping[str, JSON]) -> int:
+        self._alive()
+        return self._append(operation, "", 0, details=details)
+
+    # --- asking ----------------------------------------------------------------------------------
+
+    def _alive(self) -> None:
+        if not self.open:
+            raise StoreError("this transaction has ended")
+
+    def _present(self, operation: Operation, path: str) -> MemoryNode:
+        """Ask the check, then say NotFound where there is nothing."""
+        self._alive()
+        self._check(operation, self.state.find(path, directory=operation is Operation.DELETE))
+        node = self.state.at(path)
+        if node is None:
+            raise NotFound.at(path)
+        return node
+
+    def _present_or_creatable(self, path: str) -> MemoryNode | None:
+        """Ask to write what is there, or to create what is not."""
+        if path in self.state.names:
+            return self._present(Operation.WRITE, path)
+        self._alive()
+        self._check(Operation.CREATE, self.state.find(path, directory=True))
+        return None
+
+    def _require_parents(self, path: str, make: bool) -> None:
+        """Raise where the directory of `path` is not there and cannot, or must not, be made."""
+        parent = split(path)[0]
+        while (node := self.state.at(parent)) is None:
+            if not make:
+                raise NotFound.at(parent)
+            parent = split(parent)[0]
+        if node.kind is not Kind.DIRECTORY:
+            raise NotADirectory(f"{parent}: is not a directory")
+
+    # --- changing --------------------------------------------------------------------------------
+
+    def _append(
+        self,
+        operation: str,
+        path: str,
+        node: int | None,
+        version: int = 0,
+        size: int = 0,
+        hash: bytes | None = None,
+        *,
+        old_path: str | None = None,
+        details: Mapping[str, JSON] | None = None,
+    ) -> int:
+        """Append a journal row and return its sequence, which is also the id of the node it makes (None)."""
+        state, origin = self.state, self._origin
+        if origin.agent not in state.users:
+            state.users[origin.agent] = User(origin.agent)
+            self._append_user(state.users[origin.agent])
+        sequence = len(state.journal) + 1
+        change = Change(
+            sequence,
+            self._now,
+            operation,
+            sequence if node is None else node,
+            path,
+            old_path,
+            version,
+            size,
+            hash,
+            origin.agent,
+            origin.actor,
+            origin.door,
+            None if details is None else MappingProxyType(json.loads(json_text(details))),
+        )
+        salt = os.urandom(journal.SALT_SIZE)
+        previous = state.journal[-1].chain if state.journal else journal.GENESIS
+        commitment = state.commitment(change, salt)
+        chain = journal.chain(previous, sequence, self._now, operation, commitment)
+        state.journal.append(Row(change, salt, chain))
+        return sequence
+
+    def _append_user(self, user: User) -> None:
+        held = None if user.capabilities is None else sorted(user.capabilities)
+        details = {"name": user.name, "groups": sorted(user.groups), "capabilities": held}
+        self._append(journal.USER, "", 0, details=details)
+        self.everything = True
+
+    def _make_parents(self, path: str) -> None:
+        parent = split(path)[0]
+        if parent not in self.state.names:
+            self._make_parents(parent)
+            self._mkdir(parent)
+
+    def _mkdir(self, path: str) -> MemoryNode:
+        return self._put_new(path, self._append(journal.MKDIR, path, None), Kind.DIRECTORY)
+
+    def _put_new(self, path: str, id: int, kind: Kind) -> MemoryNode:
+        """A node of its own, as the place where it is made asks for."""
+        owner = self._origin.agent
+        mode = 0o777 if kind is Kind.DIRECTORY else 0o666
+        if space_of(path) is not None:
+            mode &= 0o700
+        who = NodeClass(owner, owner, mode)
+        node = MemoryNode(
+            id, kind, who, self._now, self._origin.uid, self._origin.gid, own=self.state.class_id(who)
+        )
+        self.state.nodes[id] = replace(node, modified_ns=self._now, changed_ns=self._now)
+        self.state.names[path] = id
+        self._touch_with_parent(path)
+        self._reclassify(path)
+        return self.state.nodes[id]
+
+    def _remove(self, path: str) -> None:
+        """Take a name away; the node stays for whoever restores it."""
+        node = self.state.nodes[self.state.names[path]]
+        self._append(journal.DELETE, path, node.id, node.version, len(node.data))
+        self._touch_with_parent(path)
+        del self.state.names[path]
+
+    def _reclassify(self, path: str) -> None:
+        """Work out the classes of the directories at and below a path."""
+        state = self.state
+        if state.nodes[state.names[path]].kind is not Kind.DIRECTORY:
+            return
+        for name in state.below(path):
+            node = state.nodes[state.names[name]]
+            if node.kind is Kind.DIRECTORY:
+                inside = state.class_id(state.class_inside(name))
+                state.nodes[node.id] = replace(node, inside=inside)
+
+    def _touch_with_parent(self, path: str) -> None:
+        """For the bell: the node at a path, and the directory whose names change."""
+        self.touched |= {self.state.names[path], self.state.nearest(path).id}
+
+
+def _moved(name: str, pairs: list[tuple[str, str]]) -> str:
+    """The new path of a name: its own pair's, or that of the one directory that moves."""
+    paths = dict(pairs)
+    old, new = pairs[0]
+    return paths[name] if name in paths else new + name[len(old) :]

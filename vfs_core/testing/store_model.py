@@ -1,0 +1,158 @@
+"""The store suite against a model: random changes by two agents do what they do in `MemoryStore`."""
+
+# ruff: noqa: D102  # the tests' names are sentences
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from vfs_core.content import CHUNK
+from vfs_core.errors import VfsError
+from vfs_core.storage import Store, Transaction, allow_all
+from vfs_core.testing.memory_store import FOUNDER, MemoryStore
+from vfs_core.testing.store_help import AKASHI, KURO, Asked, Recorder, StoreFixtures, known
+from vfs_core.types import Access, Origin
+
+Step = tuple[str, Callable[[Transaction], object]]
+"""What is done, in words and as a function."""
+
+NAMES = ("a", "b", "c-1", "c-2", "局势")
+PLACES = ("/memory", "/memory/shared", "/memory/private/akashi", "/memory/private/kuro", "/top")
+STEPS = 120
+
+
+class Dice:
+    """Makes up changes. Few names, and often one used before, so that they meet."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.used: list[str] = []
+
+    def path(self) -> str:
+        """A path of one to three names below one of a few places."""
+        if self.used and self.random.random() < 0.7:
+            path = self.random.choice(self.used[-25:])
+            parent = path.rpartition("/")[0]
+            return parent if self.random.random() < 0.2 and parent not in PLACES else path
+        depth = self.random.choice((1, 1, 2, 2, 3))
+        path = "/".join((self.random.choice(PLACES), *self.random.choices(NAMES, k=depth)))
+        self.used.append(path)
+        return path
+
+    def data(self) -> bytes:
+        """Content, mostly small."""
+        return self.random.randbytes(self.random.choice((0, 5, 5, 500, CHUNK, CHUNK + 1)))
+
+    def origin(self) -> Origin:
+        """One of two agents."""
+        return self.random.choice((AKASHI, KURO))
+
+    def step(self) -> Step:
+        """One change."""
+        pick, path, other = self.random.choice, self.path(), self.path()
+        data, base = self.data(), pick((None, None, None, 0, 1, 2))
+        tags = self.random.sample(("x", "y", "局"), self.random.randint(0, 2))
+        patch = pick((None, {"title": pick(NAMES), "tags": tags}, {"title": None}))
+        flag, mode = pick((True, False)), pick((0o600, 0o640, 0o700, 0o711, 0o755, 0o777))
+        access: Access | None = pick(("r", "rw", None))
+        agent, kind, weight = pick(("akashi", "kuro", "third")), pick(("peer", "citation")), pick((0.5, 1.0))
+        steps: dict[str, tuple[int, str, Callable[[Transaction], object]]] = {
+            "write": (
+                8,
+                f"{path}, {len(data)} bytes, patch {patch}, base {base}",
+                lambda t: t.write(path, data, patch=patch, base_version=base)[1],
+            ),
+            "append": (4, f"{path}, {len(data)} bytes", lambda t: t.append(path, data)[1]),
+            "update_meta": (3, f"{path}, {patch}", lambda t: t.update_meta(path, patch or {})),
+            "mkdir": (
+                2,
+                f"{path}, {flag}",
+                lambda t: bool(t.mkdir(path, parents=flag, exist_ok=flag)),
+            ),
+            "delete": (3, f"{path}, recursive {flag}", lambda t: t.delete(path, recursive=flag)),
+            "rename": (
+                5,
+                f"{path} to {other}, replace {flag}",
+                lambda t: t.rename(path, other, replace=flag).nodes,
+            ),
+            "rename_prefix": (
+                1,
+                f"{path[:-1]} to {other[:-1]}",
+                lambda t: bool(t.rename_prefix(path[:-1], other[:-1])),
+            ),
+            "set_mode": (2, f"{path}, {mode:o}", lambda t: t.set_mode(path, mode).mode),
+            "set_owner": (1, f"{path}, {agent}", lambda t: t.set_owner(path, agent, agent).owner),
+            "share": (2, f"{path}, {agent}, {access}", lambda t: t.share(path, agent, access)),
+            "link": (3, f"{path} to {other}, {kind}", lambda t: t.link(path, other, kind, weight)),
+            "unlink": (1, f"{path} to {other}", lambda t: t.unlink(path, other)),
+        }
+        name = self.random.choices(list(steps), [row[0] for row in steps.values()])[0]
+        return f"{name} {steps[name][1]}", steps[name][2]
+
+
+def outcome(
+    store: Store, origin: Origin, change: Callable[[Transaction], object], recorder: Recorder
+) -> object:
+    """What a change returns, or that it failed and how."""
+    try:
+        with store.transaction(origin, recorder) as transaction:
+            return change(transaction)
+    except VfsError as error:
+        return type(error)
+
+
+class StoreModelTests(StoreFixtures):
+    """The same changes have the same effects in every store."""
+
+    @pytest.fixture
+    def model(self) -> Store:
+        """The oracle."""
+        return MemoryStore(FOUNDER)
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_random_changes_have_the_effects_that_they_have_in_the_model(
+        self, store: Store, model: Store, seed: int
+    ) -> None:
+        dice = Dice(seed)
+        done: list[str] = []
+        for _ in range(STEPS):
+            words, change = dice.step()
+            origin = dice.origin()
+            done.append(f"{origin.agent}: {words}")
+            history = "\n".join(done)
+            mine, theirs = Recorder(), Recorder()
+            expected, found = outcome(model, origin, change, theirs), outcome(store, origin, change, mine)
+            assert same(found, expected), f"{found} instead of {expected} after\n{history}"
+            if not isinstance(expected, type) and not words.startswith("rename"):
+                assert questions(mine) == questions(theirs), f"asked otherwise after\n{history}"
+            assert known(store) == known(model), f"after\n{history}"
+        assert [finding for finding in store.verify() if finding.level == "fail"] == [], "\n".join(done)
+
+    @pytest.mark.parametrize("seed", range(100, 103))
+    def test_random_changes_in_one_transaction(self, store: Store, model: Store, seed: int) -> None:
+        dice = Dice(seed)
+        steps = [dice.step() for _ in range(STEPS)]
+        for each in (store, model):
+            with each.transaction(AKASHI, allow_all) as transaction:
+                for _, change in steps:
+                    try:
+                        change(transaction)
+                    except VfsError:
+                        continue
+        assert known(store) == known(model), "\n".join(words for words, _ in steps)
+        assert [finding for finding in store.verify() if finding.level == "fail"] == []
+
+
+def same(found: object, expected: object) -> bool:
+    """Whether two outcomes are the same. Where two things are wrong at once, either may be said."""
+    if isinstance(expected, type) and isinstance(found, type):
+        return True
+    return found == expected
+
+
+def questions(recorder: Recorder) -> set[Asked]:
+    """What was asked; how often and in which order is not promised."""
+    return set(recorder.asked)

@@ -1,0 +1,13 @@
+"""The conformance suite of the storage contract (`vfs_core.storage`): subclass it and override `store`."""
+
+from __future__ import annotations
+
+from vfs_core.testing.store_contents import StoreContentTests
+from vfs_core.testing.store_journal import StoreJournalTests
+from vfs_core.testing.store_model import StoreModelTests
+from vfs_core.testing.store_names import StoreNameTests
+from vfs_core.testing.store_rights import StoreRightsTests
+
+
+class StoreTests(StoreContentTests, StoreNameTests, StoreRightsTests, StoreJournalTests, StoreModelTests):
+    """Everything that a store promises, by topic: contents, names, rights, journal, and against a model."""
