@@ -18,6 +18,7 @@ A handler of your own:
     register_handler("redis", RedisHandler)
 """
 
+from avm.client import AVM
 from vfs_core import errors
 from vfs_core.handler import BaseHandler, Capabilities, Context
 from vfs_core.hookspecs import hookimpl
@@ -34,8 +35,6 @@ from vfs_core.specs import (
 )
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import Entry, Hit, Kind, Link, Node, Stat, Version
-
-from avm.client import AVM
 
 __version__ = "0.1.0"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,9 @@ class AVM:
         """Add to the end of a file, creating it if absent; concurrent appends never lose each other."""
         return self._session.append(path, content)
 
-    def list(self, path: str = "/memory", *, limit: int | None = None, after: str = "") -> list[Entry]:
+    def list(
+        self, path: str = "/memory", *, limit: int | None = None, after: str = ""
+    ) -> builtins.list[Entry]:
         """The entries of a directory, by name: at most `limit`, those after the name `after`."""
         return self._session.list(path, limit=limit, after=after)
 
@@ -104,8 +107,14 @@ class AVM:
     # --- finding ---------------------------------------------------------------------------------
 
     def search(
-        self, query: str, limit: int = 10, mode: str = "lexical", *, tags: Sequence[str] = (), under: str = "/"
-    ) -> list[Hit]:
+        self,
+        query: str,
+        limit: int = 10,
+        mode: str = "lexical",
+        *,
+        tags: Sequence[str] = (),
+        under: str = "/",
+    ) -> builtins.list[Hit]:
         """Notes that match, best first: `.path`, `.score` in [0, 1], `.snippet`.
 
         Any text is a valid query. `under` is a directory to stay in, `tags` must all be there.
@@ -132,7 +141,7 @@ class AVM:
         """Remove the links between two notes and return how many."""
         return self._session.unlink(source, target, kind)
 
-    def links(self, path: str) -> list[Link]:
+    def links(self, path: str) -> builtins.list[Link]:
         """A note's links."""
         return self._session.links(path)
 
@@ -189,5 +198,7 @@ class AVM:
 def _rule(given: Mapping[str, Any]) -> ProviderRule:
     unknown = set(given) - {"pattern", "handler", "config", "ttl"}
     if unknown or "pattern" not in given or "handler" not in given:
-        raise Invalid(f"a provider has 'pattern', 'handler' and optionally 'config' and 'ttl', not {dict(given)!r}")
+        raise Invalid(
+            f"a provider has 'pattern', 'handler' and optionally 'config' and 'ttl', not {dict(given)!r}"
+        )
     return ProviderRule(given["pattern"], given["handler"], dict(given.get("config") or {}), given.get("ttl"))

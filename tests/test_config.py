@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -559,6 +560,15 @@ def test_rules_made_in_python_are_checked_like_those_in_a_file(registry: Registr
     assert resolve(Config(providers=(ProviderRule("/w", "none"),)), registry).warnings[0].where == "python"
     with pytest.raises(ConfigError, match=r"^python: providers\[1\].config.city: expected text, got 1$"):
         resolve(Config(providers=(good, bad)), registry)
+
+
+def test_rules_put_before_those_of_a_file_leave_their_lines_as_they_are(file: Path, registry: Registry):
+    file.write_text("providers:\n  - pattern: /w\n    handler: weather\n    config:\n      city: 1\n")
+    config = load_config(file)
+    config = replace(config, providers=(ProviderRule("/x", "weather", {"city": "x"}), *config.providers))
+    with pytest.raises(ConfigError) as raised:
+        resolve(config, registry)
+    assert lines_of(list(raised.value.problems)) == [(5, "providers[0].config.city")]
 
 
 # --- checking once -------------------------------------------------------------------------------

@@ -79,7 +79,11 @@ class Bell:
         bell = cls(words, fd, writable)
         mine = uuids.UUID(uuid).int
         low, high = mine & (1 << 64) - 1, mine >> 64
-        if words[_MAGIC] == MAGIC and words[_LAYOUT] == LAYOUT and (words[_UUID], words[_UUID + 1]) == (low, high):
+        if (
+            words[_MAGIC] == MAGIC
+            and words[_LAYOUT] == LAYOUT
+            and (words[_UUID], words[_UUID + 1]) == (low, high)
+        ):
             return bell
         if not writable:
             return cls.silent()

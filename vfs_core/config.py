@@ -316,10 +316,12 @@ def _search(given: Mapping[str, JSON]) -> SearchSettings:
 def _uses_of(config: Config) -> Iterator[Use]:
     """What the configuration names that plugins supply, as `uses_in` says it of a document."""
     document = config.document
+    in_file = 0  # rules made in Python may stand between those of the file, which keep their order
     for position, rule in enumerate(config.providers):
-        keys: list[str | int] = ["providers", position]
-        in_file = document is not None and document.where(keys) == rule.where
-        at = locate(document if in_file else None, keys, rule.where)
+        at = locate(None, ["providers", position], rule.where)
+        if document is not None and document.where(["providers", in_file]) == rule.where:
+            at = locate(document, ["providers", in_file])
+            in_file += 1
         yield Use("handler", rule.handler, rule.config, "handler", at)
     if config.storage != StorageSettings():
         yield Use("store", config.storage.engine, {}, "engine", locate(document, ["storage"], IN_PYTHON))

@@ -7,8 +7,6 @@ a marker file per (content, schema) in the user's cache directory remembers that
 from __future__ import annotations
 
 import contextlib
-import difflib
-import hashlib
 import json
 import os
 import re
@@ -55,7 +53,7 @@ def check_schema(value: JSON, schema: Mapping[str, JSON], owner: str, locate: Lo
 def near(word: str, known: Iterable[str]) -> str:
     """A cure: the near match of `word`, or all that is known."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = _closest(word, names)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"there are: {', '.join(names)}" if names else "there are none"
@@ -132,6 +130,12 @@ def shown(value: JSON, keys: Keys) -> str:
     return _shorten(repr(mask_text(value)) if isinstance(value, str) else json.dumps(value, default=repr))
 
 
+def _closest(word: str, known: list[str]) -> list[str]:
+    import difflib  # only where something is wrong
+
+    return difflib.get_close_matches(word, known, n=1)
+
+
 def _is_secret(keys: Keys) -> bool:
     return any(isinstance(key, str) and is_secret(key) for key in keys)
 
@@ -160,7 +164,7 @@ def _choose(value: JSON, choices: list[str], keys: Keys) -> str:
     if value is False and "none" in choices:
         return f"write {name}: none (YAML reads a plain `no` or `off` as false)"
     word = str(value).lower()
-    close = difflib.get_close_matches(_LONG_FORMS.get(word, word), choices, n=1)
+    close = _closest(_LONG_FORMS.get(word, word), choices)
     return f"write {name}: {close[0]}" if close else ""
 
 
@@ -192,9 +196,17 @@ class ValidBefore:
 
 
 def digest_of(*parts: bytes | JSON) -> str:
-    """A hash over bytes and JSON values; what is not JSON counts by its repr."""
+    """A hash over bytes and JSON values; what is not JSON (a setting made in Python) counts by its repr."""
+    import hashlib  # only where there is a file
+
     digest = hashlib.sha256()
     for part in parts:
-        data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, default=repr).encode()
-        digest.update(hashlib.sha256(data).digest())
+        digest.update(hashlib.sha256(part if isinstance(part, bytes) else _as_text(part).encode()).digest())
     return digest.hexdigest()
+
+
+def _as_text(value: JSON) -> str:
+    try:
+        return json.dumps(value, default=repr)
+    except (TypeError, ValueError):  # keys that are not text, values that contain themselves
+        return ascii(value)

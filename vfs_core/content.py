@@ -69,7 +69,10 @@ def common_prefix(a: bytes, b: bytes) -> int:
 
 
 def reverse_delta(old: bytes, new: bytes) -> tuple[int, int, bytes]:
-    """`old` in terms of `new`: `(prefix, suffix, middle)` with `old = new[:prefix] + middle + new[len(new)-suffix:]`."""
+    """`old` in terms of `new`: `(prefix, suffix, middle)`.
+
+    `prefix` and `suffix` count the bytes that the two share at the start and at the end.
+    """
     prefix = common_prefix(old, new)
     limit = min(len(old), len(new)) - prefix
     suffix = common_prefix(old[len(old) - limit :][::-1], new[len(new) - limit :][::-1]) if limit else 0

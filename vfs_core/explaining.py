@@ -48,11 +48,13 @@ def explain(session: Session, path: str) -> AccessReport:
     rule = policy.ceiling(path, session.principal.agent).rule
     if matched is not None:
         session.judge.check_provided(Operation.READ, path)
-        shown = tuple(_provided(session, agent, path) for agent in agents)
-        return AccessReport(path, "", "", "", None, rule or matched.route.rule.where, {}, shown)
+        served = tuple(_provided(session, agent, path) for agent in agents)
+        return AccessReport(path, "", "", "", None, rule or matched.route.rule.where, {}, served)
     with_directory = store.children(path.rpartition("/")[0] or "/", limit=1).directory
     found = store.find(path)._replace(directory=with_directory.own)
-    session.judge.check(Operation.READ if found.stat and not found.stat.is_directory else Operation.LIST, found)
+    session.judge.check(
+        Operation.READ if found.stat and not found.stat.is_directory else Operation.LIST, found
+    )
     assert found.stat is not None
     own = store.node_class(found.own)
     inherited = store.directory_class(found.within).shares

@@ -129,7 +129,7 @@ class Runner:
         head = self._store.bell.head
         if lease is None:
             return self.behind()
-        if self._verified and lease.sequence >= head and head:
+        if self._is_current(lease, head):
             return 0
         deadline = time.monotonic() + timeout
         while True:
@@ -145,9 +145,13 @@ class Runner:
                     self._mutex.release()
             if time.monotonic() >= deadline:
                 return self.behind()
-            if self._verified and lease.sequence >= head and head:
+            if self._is_current(lease, head):
                 return 0
             time.sleep(_POLL)
+
+    def _is_current(self, lease: Lease, head: int) -> bool:
+        """Whether somebody has brought the follower to `head`, and its data has not been thrown away since."""
+        return self._verified and lease.sequence >= head > 0 and self.follower.cursor() is not None
 
     def behind(self) -> int:
         """How many journal rows the follower has not seen."""

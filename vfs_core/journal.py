@@ -64,9 +64,7 @@ def commitment(
     `agent` and `actor` are the store's user ids, `details` the row's JSON text. The fields are joined by NUL,
     which no path, name or JSON text contains, so no two rows share an encoding.
     """
-    text = (
-        f"{node}\0{path}\0{old_path or ''}\0{version}\0{size}\0{agent}\0{actor}\0{door}\0{details or ''}\0"
-    )
+    text = f"{node}\0{path}\0{old_path or ''}\0{version}\0{size}\0{agent}\0{actor}\0{door}\0{details or ''}\0"
     return blake2b(salt + text.encode() + (content_hash or b""), digest_size=HASH_SIZE).digest()
 
 

@@ -23,19 +23,16 @@ def merge(current: str, patch: Mapping[str, JSON]) -> str:
     META_MAX.
     """
     merged: dict[str, JSON] = json.loads(current) if current != EMPTY else {}
-    for key, value in patch.items():
+    for key, given in patch.items():
         if not isinstance(key, str):
             raise Invalid(f"the metadata key {key!r} is not a string")
-        if key == "tags" and value is not None:
-            value = normalize_tags(value)
+        value = normalize_tags(given) if key == "tags" and given is not None else given
         if value is None or (key == "tags" and not value):
             merged.pop(key, None)
         else:
             merged[key] = value
     try:
-        text = json.dumps(
-            merged, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        text = json.dumps(merged, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise Invalid(f"the metadata cannot be stored as JSON: {error}") from None

@@ -49,7 +49,6 @@ class _Tail(NamedTuple):
     order: int
     regex: LazyRegex
     head: LazyRegex
-    canonical: str
 
 
 class Node:
@@ -68,7 +67,7 @@ class Node:
         self.head_lengths: list[int] = []
         self.leaf = NEVER
         self.deep = NEVER
-        self.tails: list[_Tail] = []
+        self.tails: dict[str, _Tail] = {}
         self.directory = NEVER
 
     @property
@@ -152,7 +151,8 @@ class PatternTree:
         else:
             start = "/".join(["", *components, rest[: rest.index("**")]])
             head = compile_pattern(start + "**").regex.removesuffix(".+") + ".*"
-            node.tails.append(_Tail(index, LazyRegex(pattern.regex), LazyRegex(head), _canonical(rest)))
+            tail = _Tail(index, LazyRegex(pattern.regex), LazyRegex(head))
+            node.tails.setdefault(_canonical(rest), tail)
 
     def first(self, path: str) -> int:
         """The lowest index of a pattern that matches `path`, or NEVER."""
@@ -163,7 +163,7 @@ class PatternTree:
             for node in level:
                 if node.deep < best:
                     best = node.deep
-                for tail in node.tails:
+                for tail in node.tails.values():
                     if tail.order < best and tail.regex.fullmatch(path):
                         best = tail.order
                 if node.head_lengths:
@@ -190,7 +190,7 @@ class PatternTree:
         for component in components_of(path):
             for node in level:
                 best = min(best, node.deep)
-                for tail in node.tails:
+                for tail in node.tails.values():
                     if tail.order < best and tail.head.fullmatch(path):
                         best = tail.order
             level = [child for node in level for child in node.following(component)]
@@ -208,8 +208,8 @@ class PatternTree:
             if not rest:
                 best = min(best, node.leaf)
             else:
-                same = [tail.order for tail in node.tails if tail.canonical == _canonical(rest)]
-                best = min([best, node.deep, *same])
+                same = node.tails.get(_canonical(rest))
+                best = min(best, node.deep, same.order if same is not None else NEVER)
         return best
 
     def static(self, path: str) -> Node | None:
@@ -264,7 +264,7 @@ def explain_unreachable(patterns: Sequence[Pattern]) -> list[tuple[int, str]]:
         if not reason:
             earlier = tree.first_covering(pattern)
             if earlier != NEVER:
-                reason = f"the rule before it for {patterns[earlier].text!r} matches all that it would"
+                reason = f"an earlier rule, for {patterns[earlier].text!r}, matches all that it would"
         if reason:
             found.append((index, f"{pattern.text!r} is never used: {reason}"))
         tree.add(pattern, index)

@@ -61,7 +61,9 @@ class Policy:
     """Rules, default access and declared users of one configuration."""
 
     def __init__(self, config: Config) -> None:
-        self._rules = [(compile_pattern(rule.pattern), rule.access, rule.where) for rule in config.permissions]
+        self._rules = [
+            (compile_pattern(rule.pattern), rule.access, rule.where) for rule in config.permissions
+        ]
         self._regex = re.compile("|".join(f"(?P<r{i}>{rule[0].regex})" for i, rule in enumerate(self._rules)))
         self._default = config.default_access
         self.declared = config.users
@@ -221,7 +223,9 @@ class Judge:
         """The filter for indexes and counts: what this principal may find."""
         self._refresh()
         if "search_own" not in self._held:
-            raise Denied(f"{self._agent} may not search: it lacks the capability 'search_all' (or 'search_own')")
+            raise Denied(
+                f"{self._agent} may not search: it lacks the capability 'search_all' (or 'search_own')"
+            )
         if self._elevated():
             return self._extend(None, self.store.classes())
         after = 0 if self._visible is None else self._visible.complete_to
@@ -230,9 +234,7 @@ class Judge:
             self._visible = self._extend(self._visible, new)
         return self._visible
 
-    def _extend(
-        self, seen: Visible | None, new: Iterable[tuple[int, DirectoryClass | NodeClass]]
-    ) -> Visible:
+    def _extend(self, seen: Visible | None, new: Iterable[tuple[int, DirectoryClass | NodeClass]]) -> Visible:
         everywhere = "search_all" in self._held
         elevated = self._elevated()
         opened = set(seen.open if seen else ())
@@ -261,9 +263,10 @@ class Judge:
         if self._passages is None:
             paths: set[str] = set()
             for path in self.store.shared_with(self._agent):
-                while path != "/":
-                    path = split(path)[0]
-                    paths.add(path)
+                above = path
+                while above != "/":
+                    above = split(above)[0]
+                    paths.add(above)
             self._passages = frozenset(paths)
         return self._passages
 
@@ -315,7 +318,11 @@ class Judge:
             return _HIDDEN
         if access == "ro" and operation not in _READS:
             verdict = Verdict(Denied, f"by the rule '{rule}'")
-        if scope is not None and str(operation) not in scope.actions and _NEEDS[operation] not in scope.actions:
+        if (
+            scope is not None
+            and str(operation) not in scope.actions
+            and _NEEDS[operation] not in scope.actions
+        ):
             return Verdict(Denied, f"the key does not cover '{operation}'")
         return verdict
 
@@ -324,7 +331,10 @@ class Judge:
         if directory.space is not None and directory.space != self._agent:
             return False
         for bar in directory.bars:
-            if not NodeClass(bar.owner, bar.group, bar.mode).bits_for(self._agent, self._groups) & _SEARCH_BIT:
+            if (
+                not NodeClass(bar.owner, bar.group, bar.mode).bits_for(self._agent, self._groups)
+                & _SEARCH_BIT
+            ):
                 return False
         return True
 
@@ -351,7 +361,9 @@ class Judge:
             return _ALLOWED if owner else Verdict(NotOwner, f"only its owner, {node.owner}, may do that")
         if operation is Operation.DELETE:
             return self._judge_removal(found, node, entered, above)
-        needed = {Operation.LIST: _READ | _SEARCH_BIT}.get(operation, _READ if operation in _READS else _WRITE)
+        needed = {Operation.LIST: _READ | _SEARCH_BIT}.get(
+            operation, _READ if operation in _READS else _WRITE
+        )
         if bits & needed == needed:
             return _ALLOWED
         return Verdict(Denied, f"by its mode {node.mode:04o} (owner {node.owner}, group {node.group})")
@@ -387,7 +399,11 @@ class Judge:
 
     def _capable(self, operation: Operation, found: Found) -> Verdict:
         """Step 5."""
-        if operation is Operation.SEARCH and "search_all" not in self._held and space_of(found.path) != self._agent:
+        if (
+            operation is Operation.SEARCH
+            and "search_all" not in self._held
+            and space_of(found.path) != self._agent
+        ):
             return Verdict(Denied, f"{self._agent} lacks the capability 'search_all'")
         return self._holds(_NEEDS[operation])
 

@@ -32,7 +32,7 @@ from vfs_core.specs import (
     SuffixSpec,
 )
 
-AnySpec = TypeVar("AnySpec", Spec, CommandSpec)
+AnySpec = TypeVar("AnySpec", bound=Spec | CommandSpec)
 
 GROUP = "avm"
 OWN_DISTRIBUTION = "avm"
@@ -263,9 +263,7 @@ class Registry:
     # --- using -----------------------------------------------------------------------------------
 
     def _of(self, kind: str, spec_type: type[AnySpec]) -> dict[str, AnySpec]:
-        return {
-            name: spec for name, (spec, _) in self._specs[kind].items() if isinstance(spec, spec_type)
-        }
+        return {name: spec for name, (spec, _) in self._specs[kind].items() if isinstance(spec, spec_type)}
 
     def _import(self, kind: str, name: str) -> Any:
         entry = self._specs[kind].get(name)

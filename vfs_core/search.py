@@ -22,7 +22,7 @@ class SearchQuery:
     """What is looked for.
 
     Any text is valid; text without a single word matches nothing. `limit` is how many matches the
-    caller expects to take. `directories`, if given, are ids of the only directories to look in.
+    caller expects to take. Matches carry all of `tags`.
     """
 
     text: str
@@ -63,7 +63,11 @@ class SearchBackend(Follower):
 
     @abstractmethod
     def search(self, query: SearchQuery) -> Iterator[Match]:
-        """Matches that are visible, best first, without end short of the last one."""
+        """Matches that are visible, best first, until there are no more.
+
+        A note matches by its body, name, title or tags, with any of the words. A hard-linked node comes once for
+        each visible directory that it is in; the caller takes the first.
+        """
 
     @abstractmethod
     def snippet(self, text: str, query: str, width: int = 160) -> str:

@@ -7,6 +7,7 @@ calls the store, a handler or a suffix. It has no rules of its own. Its companio
 
 from __future__ import annotations
 
+import builtins
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from vfs_core.errors import (
     IsADirectory,
     NotADirectory,
     NotFound,
+    ReadOnly,
     Unsupported,
 )
 from vfs_core.explaining import AccessReport, explain
@@ -30,14 +32,15 @@ from vfs_core.finding import Results, Stats
 from vfs_core.hotcache import HotCache
 from vfs_core.identity import origin_of
 from vfs_core.journal import SUDO
+from vfs_core.meta import normalize_tags, tags_of
 from vfs_core.names import check_agent_name
-from vfs_core.path import Ref, join, parse, split, split_suffix
+from vfs_core.path import PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
 from vfs_core.routing import Matched
 from vfs_core.storage import Found, Moved, Operation, Store, Transaction
 from vfs_core.suffix import BaseSuffix, SuffixContext
-from vfs_core.types import JSON, Access, Entry, Kind, Link, Node, Principal, Stat, Version
+from vfs_core.types import SYMMETRIC_LINKS, JSON, Access, Entry, Kind, Link, Node, Principal, Stat, Version
 
 if TYPE_CHECKING:
     from vfs_core.kernel import Kernel
@@ -95,7 +98,9 @@ class Session:
             raise NotADirectory(f"{ref.path} is not a directory")
         node = Node(ref.path, found.data, found.stat, found.meta_json)
         if self.principal.key is None and not self.principal.elevated_until_ns:
-            self.kernel.keep(lambda: self._cache.put(text, node, found.sequence, store.bell.words), generation)
+            self.kernel.keep(
+                lambda: self._cache.put(text, node, found.sequence, store.bell.words), generation
+            )
         return node
 
     def stat(self, path: str) -> Stat:
@@ -133,7 +138,9 @@ class Session:
 
     # --- listing ---------------------------------------------------------------------------------
 
-    def list(self, path: str = "/memory", *, limit: int | None = None, after: str = "") -> list[Entry]:
+    def list(
+        self, path: str = "/memory", *, limit: int | None = None, after: str = ""
+    ) -> builtins.list[Entry]:
         """The entries of a directory that the agent may know of, by name in binary order.
 
         At most `limit`, those after the name `after`. Raises NotFound, NotADirectory, Denied.
@@ -151,7 +158,9 @@ class Session:
     def _entries(self, path: str, after: str) -> Iterator[Entry]:
         served = self._served_entries(path)
         stored = self._stored_entries(path, after) if self._match(path) is None else iter(())
-        waiting = sorted((entry for entry in served.values() if entry.name > after), key=lambda entry: entry.name)
+        waiting = sorted(
+            (entry for entry in served.values() if entry.name > after), key=lambda entry: entry.name
+        )
         for entry in stored:
             while waiting and waiting[0].name < entry.name:
                 yield waiting.pop(0)
@@ -247,13 +256,18 @@ class Session:
         with self.transaction() as tx:
             return tx.write(ref.path, data, patch=meta, base_version=base_version)
 
-    def write_many(self, notes: Sequence[tuple[str, bytes | str]]) -> list[Version]:
+    def write_many(self, notes: Sequence[tuple[str, bytes | str] | Draft]) -> builtins.list[Version]:
         """Write several files in one transaction: all or none."""
-        refs = [(self._stored(path), _as_bytes(content)) for path, content in notes]
-        for ref, _ in refs:
+        drafts = [Draft(*note) for note in notes]
+        refs = [self._stored(draft.path) for draft in drafts]
+        bodies = [_as_bytes(draft.content) for draft in drafts]
+        for ref in refs:
             self._check_file_name(ref)
         with self.transaction() as tx:
-            return [tx.write(ref.path, data) for ref, data in refs]
+            return [
+                tx.write(ref.path, body, patch=draft.meta, base_version=draft.base_version)
+                for ref, body, draft in zip(refs, bodies, drafts, strict=True)
+            ]
 
     def append(self, path: str, content: bytes | str) -> Version:
         """Add to the end of a file, creating it if absent. Concurrent appends never lose each other."""
@@ -272,6 +286,15 @@ class Session:
         ref = self._stored(path)
         with self.transaction() as tx:
             return tx.update_meta(ref.path, patch)
+
+    def tag(self, path: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> builtins.list[str]:
+        """Add tags to a node and take others away, in one transaction; returns those that it then has."""
+        ref = self._stored(path)
+        with self.transaction() as tx:
+            held = set(tags_of(tx.find(ref.path).meta_json))
+            tags = held.union(normalize_tags(add)).difference(normalize_tags(remove))
+            kept: builtins.list[str] = tx.update_meta(ref.path, {"tags": sorted(tags)}).get("tags", [])
+            return kept
 
     def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
         """Make a directory. Raises Exists, or NotFound where a parent is missing and not to be made."""
@@ -303,12 +326,16 @@ class Session:
         from_route, to_route = self._match(source.path), self._match(target.path)
         if from_route is not None or to_route is not None:
             if from_route is None or to_route is None or from_route.route is not to_route.route:
-                raise CrossHandler(f"{source.path} and {target.path} are served by different handlers; copy instead")
+                raise CrossHandler(
+                    f"{source.path} and {target.path} are served by different handlers; copy instead"
+                )
             self.judge.check_provided(Operation.DELETE, source.path)
             self.judge.check_provided(Operation.CREATE, target.path)
             self.kernel.providers.rename(from_route, source.path, target.path, self)
             return Moved(1, 0, ((source.path, target.path),))
         source, target = self._stored(old), self._stored(new)
+        self._refuse_space(source)
+        self._refuse_space(target)
         self._check_new_name(target)
         with self.transaction() as tx:
             return tx.rename(source.path, target.path, replace=replace)
@@ -324,7 +351,8 @@ class Session:
             raise Invalid("a prefix does not end in a slash; move the directory itself")
         with self.transaction() as tx:
             moved = tx.rename_prefix(prefix, to)
-            for _, path in moved.paths:
+            for path in (path for pair in moved.paths for path in pair):
+                self._refuse_space(Ref(path))
                 self._check_new_name(Ref(path))
         if not moved.nodes:
             raise NotFound(f"{old}: nothing begins with this prefix")
@@ -340,6 +368,19 @@ class Session:
         ref = self._stored(path)
         with self.transaction() as tx:
             tx.share(ref.path, check_agent_name(agent), access)
+
+    def set_shares(self, path: str, shares: Mapping[str, Access]) -> None:
+        """Make the shares of a node exactly these, in one transaction."""
+        ref = self._stored(path)
+        with self.transaction() as tx:
+            found = tx.find(ref.path)
+            self.judge.check(Operation.SHARE, found)
+            held = self.store.node_class(found.own).shares
+            for agent in held.keys() - shares.keys():
+                tx.share(ref.path, agent, None)
+            for agent, access in shares.items():
+                if held.get(agent) != access:
+                    tx.share(ref.path, check_agent_name(agent), access)
 
     def shares(self, path: str) -> dict[str, Access]:
         """The agents that a node is shared with, and how."""
@@ -389,9 +430,13 @@ class Session:
         """Remove links and return how many."""
         start, end = self._stored(source), self._stored(target)
         with self.transaction() as tx:
-            return tx.unlink(start.path, end.path, kind)
+            removed = tx.unlink(start.path, end.path, kind)
+            for symmetric in SYMMETRIC_LINKS.intersection(SYMMETRIC_LINKS if kind is None else {kind}):
+                if not removed:
+                    removed += tx.unlink(end.path, start.path, symmetric)
+            return removed
 
-    def links(self, path: str) -> list[Link]:
+    def links(self, path: str) -> builtins.list[Link]:
         """A node's links to what the agent may read; `peer` and `related` show from both sides."""
         return finding.links(self, self.require_stored(path, Operation.READ))
 
@@ -466,7 +511,14 @@ class Session:
     def _check_file_name(self, ref: Ref) -> None:
         if ref.directory:
             raise IsADirectory(f"{ref.path}/ names a directory, not a file")
+        self._refuse_space(ref)
         self._check_new_name(ref)
+
+    @staticmethod
+    def _refuse_space(ref: Ref) -> None:
+        """What lies directly in /memory/private is an agent's space: a directory that its first write makes."""
+        if split(ref.path)[0] == PRIVATE:
+            raise IsADirectory(f"{ref.path} is the private space of an agent, a directory")
 
     def _check_new_name(self, ref: Ref) -> None:
         """Refuse to create what could pose as something else: a suffix, a place."""
@@ -476,6 +528,12 @@ class Session:
         first = path[1:].partition("/")[0]
         if first in RESERVED:
             raise Unsupported(f"/{first} is a place of AVM that this version does not serve yet")
+        while self.kernel.routes.routes and path != "/":
+            path = split(path)[0]
+            if self._is_synthetic(path) and self.store.find(path).stat is None:
+                raise ReadOnly(
+                    f"{path} is a directory of the configured providers, and nothing can be made in it"
+                )
 
     @staticmethod
     def _refuse_extras(path: str, meta: object, base_version: object) -> None:

@@ -49,8 +49,9 @@ class Operation(str, Enum):
 class Found(NamedTuple):
     """One name as the store resolved it, with all that the policy needs to judge it.
 
-    For a name that is absent `stat` is None, and `within` and `directory` describe the nearest
-    directory that exists, the one in which it would be made.
+    For a name that is absent `stat` is None. A `check` is given the nearest directory that exists in
+    `within`, `parent` and `directory`, the one in which the name would be made; reads tell of the directory
+    that the name would be in, zeros if there is none.
     """
 
     path: str
@@ -159,8 +160,12 @@ class StoreContext:
 class Transaction(ABC):
     """Changes that commit together. Made by `Store.transaction`; paths are normal paths.
 
-    Every method asks `check` first, resolved in this transaction, and raises what it raises. All
-    may raise NotFound, NotADirectory, ReadOnly, NoSpace, StoreBusy.
+    Every method asks `check` first, resolved in this transaction, and raises what it raises. A method that
+    raises leaves no part of its change, even if the caller catches the error and goes on. All may raise NotFound,
+    NotADirectory, ReadOnly, NoSpace, StoreBusy.
+
+    A class id that a check meets may have been made by this transaction: if it is rolled back, the id may come
+    to mean another class, so nothing decided inside may be remembered then.
     """
 
     @abstractmethod
@@ -205,11 +210,18 @@ class Transaction(ABC):
 
     @abstractmethod
     def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
-        """Move a node or a directory with all below it. Raises Exists unless `replace`, InUse, Invalid."""
+        """Move a node or a directory with all below it. Raises Exists unless `replace`, InUse, Invalid.
+
+        What `replace` removes gets a DELETE row before the RENAME row. A move that may widen who reads asks
+        SHARE on the node, and on others' nodes below it.
+        """
 
     @abstractmethod
     def rename_prefix(self, old: str, new: str) -> Moved:
-        """Move every name that starts with the path prefix `old`, all or none; one journal row each."""
+        """Move every name in a directory that starts with the last component of `old`, all or none.
+
+        One journal row for each; a directory among them moves whole, as by `rename`.
+        """
 
     @abstractmethod
     def set_mode(self, path: str, mode: int) -> Stat:

@@ -156,6 +156,15 @@ class Version(NamedTuple):
         return as_datetime(self.time_ns)
 
 
+class Draft(NamedTuple):
+    """A file to be written: `meta` and `base_version` as in `Session.write`."""
+
+    path: str
+    content: bytes | str
+    meta: Mapping[str, JSON] | None = None
+    base_version: int | None = None
+
+
 class Change(NamedTuple):
     """One row of the journal: who did what to which node, through which door.
 

@@ -9,7 +9,8 @@
             yield store
             store.close()
 
-The names are imported on first use, since pytest loads this package wherever AVM is installed.
+The suites need pytest, SearchTests hypothesis too. Names are imported on first use, since pytest loads this
+package wherever AVM is installed.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ class StoreFixtures:
 
     @pytest.fixture
     def second(self, store: Store) -> Iterator[Store]:
-        """The same store opened once more, as another process would; itself, where it ends with its process."""
+        """The same store opened once more, as by another process; itself, if it ends with its process."""
         yield store
 
 

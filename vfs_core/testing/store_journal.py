@@ -55,7 +55,7 @@ EVERY_CHANGE: tuple[tuple[str, Callable[[Transaction], object], tuple[str, ...]]
     ("mode of a directory", lambda t: t.set_mode(D, 0o700), (D, f"{D}/x")),
     ("owner", lambda t: t.set_owner(A, "kuro"), (A,)),
     ("owner of a directory", lambda t: t.set_owner(D, "kuro"), (D,)),
-    ("share", lambda t: t.share(A, "kuro", "r"), (A,)),
+    ("share", lambda t: t.share(A, "kuro", "r"), (A, "/memory", "/")),
     ("share of a directory", lambda t: t.share(D, "kuro", "r"), (D, f"{D}/x")),
     ("link", lambda t: t.link(A, B, "peer"), (A, B)),
     ("unlink", lambda t: t.unlink(A, D), (A, D)),

@@ -10,7 +10,9 @@ from vfs_core.specs import SearchSpec, StoreSpec
 def avm_register_stores() -> list[StoreSpec]:
     """The embedded store."""
     return [
-        StoreSpec("sqlite", "avm_builtin.storage.sqlite.store:SqliteStore", "One SQLite file on this machine"),
+        StoreSpec(
+            "sqlite", "avm_builtin.storage.sqlite.store:SqliteStore", "One SQLite file on this machine"
+        ),
     ]
 
 
@@ -18,5 +20,7 @@ def avm_register_stores() -> list[StoreSpec]:
 def avm_register_search() -> list[SearchSpec]:
     """Lexical search."""
     return [
-        SearchSpec("fts5", "avm_builtin.search.fts5:Fts5Search", "Words, stemmed English and Chinese bigrams"),
+        SearchSpec(
+            "fts5", "avm_builtin.search.fts5:Fts5Search", "Words, stemmed English and Chinese bigrams"
+        ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,18 +12,19 @@ from pathlib import Path
 
 import apsw
 import pytest
-from avm_builtin.search.fts5 import Fts5Search
-from avm_builtin.search.side import Damaged
-from avm_builtin.search.text import terms, tokens
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from avm_builtin.search.fts5 import Fts5Search
+from avm_builtin.search.side import Damaged
+from avm_builtin.search.text import terms, tokens
 from vfs_core.errors import ReadOnly, VfsError
 from vfs_core.follower import Lease, Runner
 from vfs_core.journal import Cursor
 from vfs_core.search import SearchQuery, SideContext
 from vfs_core.storage import Found, Store, Transaction, allow_all
 from vfs_core.testing.memory_store import MemoryStore
+from vfs_core.testing.store_help import id_of
 from vfs_core.types import JSON, Kind, Origin, Stat
 from vfs_core.visibility import DirectoryClass, Visible
 
@@ -255,6 +257,29 @@ def test_ten_thousand_hidden_notes_push_out_no_visible_one() -> None:
     index.close()
 
 
+def test_a_node_with_two_names_is_found_by_the_name_that_may_be_seen(
+    store: MemoryStore, index: Fts5Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "/memory/a", "alpha")
+    (name,) = store.nodes([id_of(store, "/memory/a")])
+    names = [
+        name._replace(path="/one/beta", parent=71, within=7),
+        name._replace(path="/two/gamma", parent=81, within=8),
+    ]
+    monkeypatch.setattr(store, "nodes", lambda ids, content=False: [n._replace(data=b"alpha") for n in names])
+    monkeypatch.setattr(store, "scan", lambda after=0, limit=1000, content=False: [] if after else names)
+    catch_up(store, index)
+    for within, directory in ((7, 71), (8, 81)):
+        visible = Visible(frozenset({within}), EVERY_CLASS, frozenset(), frozenset(), 9)
+        assert [match.directory for match in index.search(SearchQuery("alpha", visible))] == [directory]
+    assert index.documents() == 2
+    assert len(list(index.search(SearchQuery("alpha", EVERYTHING)))) == 2
+    assert [match.directory for match in index.search(SearchQuery("gamma", EVERYTHING))] == [81]
+    del names[0]
+    index.apply(store.changes(), store, Cursor(store.uuid, 99, b""))
+    assert index.documents() == 1
+
+
 def test_a_search_goes_on_to_the_last_match() -> None:
     shelf = Shelf([(1, 1, "market " * (number % 5 + 1)) for number in range(1000)])
     index = Fts5Search(context(None, shelf))
@@ -309,6 +334,17 @@ def test_a_changed_note_is_found_by_its_new_words_only(store: MemoryStore, index
     put(store, "/memory/a", "beta", tags=["gamma"])
     catch_up(store, index)
     assert [len(found(index, word)) for word in ("alpha", "beta", "gamma")] == [0, 1, 1]
+
+
+def test_metadata_that_changes_alone_is_found(store: MemoryStore, index: Fts5Search) -> None:
+    put(store, "/memory/a", "alpha")
+    catch_up(store, index)
+    change(
+        store, lambda transaction: transaction.update_meta("/memory/a", {"title": "beta", "tags": ["gamma"]})
+    )
+    catch_up(store, index)
+    assert [len(found(index, word)) for word in ("alpha", "beta", "gamma")] == [1, 1, 1]
+    assert found(index, "alpha", tags="gamma")
 
 
 def test_a_deleted_note_is_gone(store: MemoryStore, index: Fts5Search) -> None:
@@ -733,6 +769,34 @@ def test_a_child_opens_its_own_connections_and_leaves_the_parents(
     assert found(index, "beta")
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_waits_for_no_lock_that_a_thread_of_its_parent_held(
+    store: MemoryStore, index: Fts5Search
+) -> None:
+    put(store, "/memory/a", "alpha")
+    catch_up(store, index)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with index._file.reading():
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+
+    def searches() -> bool:
+        signal.alarm(10)
+        return len(found(index, "alpha")) == 1
+
+    try:
+        assert in_child(searches)
+    finally:
+        done.set()
+        thread.join()
+
+
 def test_threads_search_while_one_indexes(store: MemoryStore, index: Fts5Search) -> None:
     for number in range(50):
         put(store, f"/memory/{number}", "alpha")
@@ -746,7 +810,7 @@ def test_threads_search_while_one_indexes(store: MemoryStore, index: Fts5Search)
                 count = len(found(index, "alpha"))
                 if count < 50:
                     wrong.append(count)
-            except BaseException as error:
+            except (VfsError, apsw.Error) as error:
                 wrong.append(error)
                 return
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-from avm_builtin.search.text import MAX_TERMS, MAX_TOKEN, Term, snippet, terms, tokens
 from hypothesis import given
 from hypothesis import strategies as st
+
+from avm_builtin.search.text import MAX_TERMS, MAX_TOKEN, Term, snippet, terms, tokens
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=200)
 MIXED = st.lists(

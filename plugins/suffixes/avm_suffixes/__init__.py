@@ -1,1 +1,25 @@
-"""AVM plugins."""
+"""Virtual nodes beside every node: `/memory/lesson.md:tags` and the like. Registers them; imports none.
+
+Formats: docs/suffixes.md.
+"""
+
+from __future__ import annotations
+
+from vfs_core.hookspecs import hookimpl
+from vfs_core.specs import SuffixSpec
+
+
+@hookimpl
+def avm_register_suffixes() -> list[SuffixSpec]:
+    """The suffixes that this version serves."""
+    return [
+        SuffixSpec("data", "avm_suffixes.content:Data", "The raw content"),
+        SuffixSpec("meta", "avm_suffixes.metadata:Meta", "Metadata as JSON; write JSON to merge"),
+        SuffixSpec("tags", "avm_suffixes.metadata:Tags", "Tags, comma-separated; write to set them"),
+        SuffixSpec("links", "avm_suffixes.graph:Links", "Links; write `kind path` lines to add some"),
+        SuffixSpec(
+            "shared", "avm_suffixes.sharing:Shared", "The agents it is shared with; write to set them"
+        ),
+        SuffixSpec("path", "avm_suffixes.content:Path", "The path"),
+        SuffixSpec("info", "avm_suffixes.content:Info", "The suffixes that there are"),
+    ]

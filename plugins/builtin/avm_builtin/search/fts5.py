@@ -31,7 +31,7 @@ WHERE words MATCH :match AND :store = (SELECT store_uuid FROM cursor)
       AND d.own IN (SELECT value FROM json_each(:readable))
     OR p.within IN (SELECT value FROM json_each(:shared)) OR d.own IN (SELECT value FROM json_each(:granted)))
   AND (:labels IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:labels) WHERE instr(d.labels, value) = 0))
-ORDER BY badness, -d.node LIMIT :limit
+ORDER BY badness, d.node, d.directory LIMIT :limit
 """
 
 _HALF_SCORE = 8.0

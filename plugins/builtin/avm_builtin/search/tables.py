@@ -139,17 +139,14 @@ def _pages(store: Store, path: str) -> Iterator[Sequence[Found]]:
 
 
 def _settle(connection: apsw.Connection, node: int, names: Sequence[Found]) -> bool:
-    """Whether nothing that is indexed of a node has changed but classes, which are then set."""
+    """Whether nothing that is indexed of a node has changed but its class, which is then set."""
     rows = connection.execute(
         "SELECT directory, name, stamp FROM document WHERE node = ?", (node,)
     ).fetchall()
     if set(rows) != {(found.parent, split(found.path)[1], documents.stamp(found)) for found in names}:
         return False
-    for found in names:
-        _set_class(connection, found)
-    connection.execute(
-        "UPDATE document SET own = ? WHERE node = ? AND own != ?", (found.own, node, found.own)
-    )
+    own = names[0].own
+    connection.execute("UPDATE document SET own = ? WHERE node = ? AND own != ?", (own, node, own))
     return True
 
 
@@ -213,7 +210,7 @@ def _remove(connection: apsw.Connection, nodes: Sequence[int]) -> None:
 
 
 def _set_class(connection: apsw.Connection, found: Found) -> None:
-    """Set the class of the directory that a name is in; every name that is read tells it anew."""
+    """Set the class of the directory that a name is in."""
     connection.execute(
         "INSERT INTO directory VALUES (?, ?) ON CONFLICT DO UPDATE SET within = excluded.within"
         " WHERE within != excluded.within",

@@ -15,7 +15,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -202,18 +202,25 @@ def _hits(line: str, wanted: tuple[Term, ...]) -> Iterator[tuple[int, int, Term]
     """Where terms stand in a text, in order: (start, end, term)."""
     exact = {term.text: term for term in wanted if not term.prefix}
     prefixes = [term for term in wanted if term.prefix]
+
+    @cache
+    def hit_by(run: str) -> Term | None:
+        for token in tokens(run).split():
+            term = exact.get(token) or next((p for p in prefixes if token.startswith(p.text)), None)
+            if term is not None:
+                return term
+        return None
+
     for match in _RUN.finditer(line):
         run, start = match.group(), match.start()
-        if match.lastindex == 1 or len(normalize("NFKC", run)) != len(run):
-            for token in tokens(run).split():
-                term = exact.get(token) or next((p for p in prefixes if token.startswith(p.text)), None)
-                if term is not None:
-                    yield start, match.end(), term
-                    break
+        plain = normalize("NFKC", run)
+        if match.lastindex == 1 or len(plain) != len(run):
+            term = hit_by(run)
+            if term is not None:
+                yield start, match.end(), term
             continue
-        run = normalize("NFKC", run)
-        for index in range(len(run)):
-            pair = run[index : index + 2]
+        for index in range(len(plain)):
+            pair = plain[index : index + 2]
             term = exact.get(pair) or next((p for p in prefixes if pair.startswith(p.text)), None)
             if term is not None:
                 yield start + index, start + index + (1 if term.prefix else 2), term

@@ -8,7 +8,7 @@ import apsw
 
 from avm_builtin.storage.sqlite import contents
 from avm_builtin.storage.sqlite.classes import parse
-from avm_builtin.storage.sqlite.connection import Database
+from avm_builtin.storage.sqlite.connection import Database, fetch
 from vfs_core import journal
 from vfs_core.path import space_of, split
 from vfs_core.storage import Finding
@@ -17,10 +17,14 @@ from vfs_core.visibility import DirectoryClass, NodeClass
 
 def verify(database: Database) -> Iterator[Finding]:
     """Findings about the database, one for each subject, in one snapshot."""
-    connection = apsw.Connection(
-        database.path,
-        flags=apsw.SQLITE_OPEN_READWRITE if database.writable else apsw.SQLITE_OPEN_READONLY,
-    ) if not database.in_memory else database.writer()
+    connection = (
+        apsw.Connection(
+            database.path,
+            flags=apsw.SQLITE_OPEN_READWRITE if database.writable else apsw.SQLITE_OPEN_READONLY,
+        )
+        if not database.in_memory
+        else database.writer()
+    )
     try:
         connection.execute("BEGIN")
         yield _engine(connection)
@@ -38,7 +42,7 @@ def verify(database: Database) -> Iterator[Finding]:
 
 
 def _engine(connection: apsw.Connection) -> Finding:
-    rows = connection.execute("PRAGMA quick_check(5)").fetchall()
+    rows = fetch(connection, "PRAGMA quick_check(5)")
     if rows == [("ok",)]:
         return Finding("database", "ok", "SQLite finds no damage")
     return Finding("database", "fail", "; ".join(str(row[0]) for row in rows), "restore a backup")
@@ -82,20 +86,22 @@ def _names(connection: apsw.Connection) -> Finding:
     }
     found = []
     for what, sql in wrong.items():
-        count = connection.execute(sql).fetchall()[0][0]
+        count = fetch(connection, sql)[0][0]
         if count:
             found.append(f"{count:,} {what}")
     if found:
         return Finding("names", "fail", ", ".join(found), "restore a backup")
-    files, directories = connection.execute(
-        "SELECT (SELECT count(*) FROM name), (SELECT count(*) FROM directory)"
-    ).fetchall()[0]
+    files, directories = fetch(
+        connection, "SELECT (SELECT count(*) FROM name), (SELECT count(*) FROM directory)"
+    )[0]
     return Finding("names", "ok", f"{files - 1:,} names in {directories:,} directories")
 
 
 def _classes(connection: apsw.Connection) -> Finding:
     """Compare every visibility class with what it is derived from."""
-    known = {id: parse(kind, key) for id, kind, key in connection.execute("SELECT id, kind, key FROM visibility")}
+    known = {
+        id: parse(kind, key) for id, kind, key in connection.execute("SELECT id, kind, key FROM visibility")
+    }
     shares: dict[int, dict[str, str]] = {}
     for node, user, access in connection.execute(
         "SELECT s.node, u.name, s.access FROM share s JOIN user u ON u.id = s.user"
@@ -103,7 +109,7 @@ def _classes(connection: apsw.Connection) -> Finding:
         shares.setdefault(node, {})[user] = access
     wrong = 0
     for id, mode, owner, group, visibility in connection.execute(
-        'SELECT n.id, n.mode, u.name, g.name, n.visibility FROM node n JOIN user u ON u.id = n.owner '
+        "SELECT n.id, n.mode, u.name, g.name, n.visibility FROM node n JOIN user u ON u.id = n.owner "
         'JOIN "group" g ON g.id = n."group"'
     ):
         own = known.get(visibility)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from avm_builtin.storage.sqlite.connection import Database, Row
+from avm_builtin.storage.sqlite.connection import Database, Row, fetch
 from vfs_core.errors import CorruptStore
 from vfs_core.path import space_of, split
 from vfs_core.visibility import DirectoryClass, NodeClass
@@ -28,9 +28,7 @@ class Classes:
         if known is not None:
             return known
         sql = "SELECT kind, key FROM visibility WHERE id = ?"
-        rows = (
-            self._database.rows(sql, (id,)) if connection is None else connection.execute(sql, (id,)).fetchall()
-        )
+        rows = self._database.rows(sql, (id,)) if connection is None else fetch(connection, sql, (id,))
         if not rows:
             raise CorruptStore(f"{self._database.path}: no visibility class {id}; type: avm doctor")
         found = parse(rows[0][0], rows[0][1])
@@ -56,7 +54,7 @@ class Classes:
         id = self._ids.get((kind, key))
         if id is not None:
             return id
-        rows = connection.execute("SELECT id FROM visibility WHERE kind = ? AND key = ?", (kind, key)).fetchall()
+        rows = fetch(connection, "SELECT id FROM visibility WHERE kind = ? AND key = ?", (kind, key))
         if not rows:
             connection.execute("INSERT INTO visibility (kind, key) VALUES (?, ?)", (kind, key))
             rows = [(connection.last_insert_rowid(),)]
@@ -100,15 +98,15 @@ def refresh_tree(connection: apsw.Connection, classes: Classes, path: str) -> No
     parent = split(path)[0]
     above = DirectoryClass()
     if path != "/":
-        rows = connection.execute("SELECT visibility FROM directory WHERE path = ?", (parent,)).fetchall()
+        rows = fetch(connection, "SELECT visibility FROM directory WHERE path = ?", (parent,))
         above = classes.directory(rows[0][0], connection)
-    top = connection.execute(f"{_TREE} WHERE d.path = ?", (path,)).fetchall()[0]
+    top = fetch(connection, f"{_TREE} WHERE d.path = ?", (path,))[0]
     current = {path: _refresh(connection, classes, above, top)}
     if current[path] is classes.directory(top[2], connection):
         return
     low, high = ("/", "0") if path == "/" else (path + "/", path + "0")
-    below = connection.execute(f"{_TREE} WHERE d.path > ? AND d.path < ? ORDER BY d.path", (low, high))
-    for row in below.fetchall():
+    below = f"{_TREE} WHERE d.path > ? AND d.path < ? ORDER BY d.path"
+    for row in fetch(connection, below, (low, high)):
         current[row[1]] = _refresh(connection, classes, current[split(row[1])[0]], row)
 
 

@@ -74,7 +74,7 @@ class Database:
             self._writer = self._connect(writable=self.writable)
         return self._writer
 
-    def rows(self, sql: str, arguments: Sequence[object] = ()) -> list[Row]:
+    def rows(self, sql: str, arguments: Sequence[Any] = ()) -> list[Row]:
         """Run one reading statement to its end on a connection without an open cursor."""
         if self.in_memory:
             with self.mutex:
@@ -87,9 +87,9 @@ class Database:
         self._readers.append(connection)
         return rows
 
-    def _run(self, connection: apsw.Connection, sql: str, arguments: Sequence[object]) -> list[Row]:
+    def _run(self, connection: apsw.Connection, sql: str, arguments: Sequence[Any]) -> list[Row]:
         try:
-            return connection.execute(sql, arguments).fetchall()  # type: ignore[arg-type]  # apsw's own union
+            return connection.execute(sql, arguments).fetchall()
         except apsw.Error as error:
             raise self.translate(error) from error
 
@@ -213,13 +213,17 @@ class Database:
         if isinstance(error, apsw.FullError) or (
             isinstance(error, apsw.IOError) and "no space" in str(error).lower()
         ):
-            return NoSpace(f"no space left for {where}; the change was rolled back: free some space and retry")
+            return NoSpace(
+                f"no space left for {where}; the change was rolled back: free some space and retry"
+            )
         if isinstance(error, apsw.ReadOnlyError):
             return ReadOnly(read_only_reason(where))
         if isinstance(error, (apsw.BusyError, apsw.LockedError)):
             return StoreBusy(f"{where} has been locked by another writer for {BUSY_SECONDS:.0f} s; retry")
         if isinstance(error, apsw.NotADBError):
-            return ForeignStore(f"{where} is not an AVM store (not an SQLite database); name another with --db")
+            return ForeignStore(
+                f"{where} is not an AVM store (not an SQLite database); name another with --db"
+            )
         if isinstance(error, apsw.CorruptError):
             return CorruptStore(f"{where} is damaged ({error}); type: avm doctor")
         if isinstance(error, apsw.CantOpenError):
@@ -227,6 +231,11 @@ class Database:
         if isinstance(error, apsw.TooBigError):
             return Invalid(f"the value is too big for the store ({error})")
         return StoreError(f"{where}: {error}")
+
+
+def fetch(connection: apsw.Connection, sql: str, arguments: Sequence[Any] = ()) -> list[Row]:
+    """Run one statement to its end and return its rows."""
+    return connection.execute(sql, arguments).fetchall()
 
 
 def base_of(path: str) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import apsw
 
-from avm_builtin.storage.sqlite.connection import Row
+from avm_builtin.storage.sqlite.connection import Row, fetch
 from vfs_core.content import (
     CHUNK,
     EMPTY_HASH,
@@ -64,8 +64,8 @@ def replace(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
     if len(data) <= CHUNK:
         _keep_chunks(connection, old, 0)
         return create(connection, old.id, data)
-    known = dict(
-        connection.execute("SELECT position, hash FROM chunk WHERE node = ?", (old.id,)).fetchall()
+    known: dict[int, bytes] = dict(
+        fetch(connection, "SELECT position, hash FROM chunk WHERE node = ?", (old.id,))
     )
     leaves = []
     chunks = split_chunks(data)
@@ -91,9 +91,9 @@ def append(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
     position, used = divmod(old.size, CHUNK)
     rest = data
     if used:
-        last = connection.execute(
-            "SELECT body FROM chunk WHERE node = ? AND position = ?", (old.id, position)
-        ).fetchall()[0][0]
+        last = fetch(
+            connection, "SELECT body FROM chunk WHERE node = ? AND position = ?", (old.id, position)
+        )[0][0]
         grown = last + data[: CHUNK - used]
         rest = data[CHUNK - used :]
         _update_chunk(connection, old.id, position, leaf_hash(grown), grown)
@@ -101,9 +101,7 @@ def append(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
     for chunk in split_chunks(rest):
         _insert_chunk(connection, old.id, position, leaf_hash(chunk), chunk)
         position += 1
-    leaves = connection.execute(
-        "SELECT hash FROM chunk WHERE node = ? ORDER BY position", (old.id,)
-    ).fetchall()
+    leaves = fetch(connection, "SELECT hash FROM chunk WHERE node = ? ORDER BY position", (old.id,))
     return Written(old.size + len(data), root_hash([row[0] for row in leaves]), None)
 
 
@@ -124,25 +122,28 @@ def at_sequence(connection: apsw.Connection, current: Stored, sequence: int, siz
     """
     if sequence == current.sequence and current.body is not None:
         return current.body
-    rows = connection.execute(
-        "SELECT prefix, suffix, body FROM old_body WHERE sequence = ?", (sequence,)
-    ).fetchall()
+    rows = fetch(connection, "SELECT prefix, suffix, body FROM old_body WHERE sequence = ?", (sequence,))
     if rows:
         prefix, suffix, body = rows[0]
         if prefix is None:
             return bytes(body)
-        following = connection.execute(
+        following = fetch(
+            connection,
             "SELECT sequence, size FROM journal WHERE node = ? AND sequence > ? AND hash IS NOT NULL "
             "ORDER BY sequence LIMIT 1",
             (current.id, sequence),
-        ).fetchall()
+        )
         newer = at_sequence(connection, current, *following[0]) if following else None
         return None if newer is None else apply_delta(newer, prefix, suffix, body)
-    if sequence != current.sequence and current.body is not None and size <= CHUNK and not _has_chunks(
-        connection, current.id, sequence
+    if (
+        sequence != current.sequence
+        and current.body is not None
+        and size <= CHUNK
+        and not _has_chunks(connection, current.id, sequence)
     ):
         return None
-    chunks = connection.execute(
+    chunks = fetch(
+        connection,
         """SELECT position, body FROM chunk AS c WHERE node = ?1 AND NOT EXISTS (
                SELECT 1 FROM old_chunk AS o
                WHERE o.node = ?1 AND o.position = c.position AND o.sequence >= ?2)
@@ -151,25 +152,24 @@ def at_sequence(connection: apsw.Connection, current: Stored, sequence: int, siz
                SELECT min(sequence) FROM old_chunk AS p
                WHERE p.node = ?1 AND p.position = o.position AND p.sequence >= ?2)""",
         (current.id, sequence),
-    ).fetchall()
-    content = assemble(size, chunks)
-    return content
+    )
+    return assemble(size, chunks)
 
 
 def is_intact(connection: apsw.Connection, stored: Stored, expected: bytes | None) -> bool:
     """Whether the current content has the hash that its row says."""
     data = stored.body
     if data is None:
-        rows = connection.execute("SELECT position, body FROM chunk WHERE node = ?", (stored.id,)).fetchall()
+        rows = fetch(connection, "SELECT position, body FROM chunk WHERE node = ?", (stored.id,))
         data = assemble(stored.size, rows)
     return len(data) == stored.size and content_hash(data) == expected
 
 
 def _has_chunks(connection: apsw.Connection, node: int, sequence: int) -> bool:
     return bool(
-        connection.execute(
-            "SELECT 1 FROM old_chunk WHERE node = ? AND sequence >= ? LIMIT 1", (node, sequence)
-        ).fetchall()
+        fetch(
+            connection, "SELECT 1 FROM old_chunk WHERE node = ? AND sequence >= ? LIMIT 1", (node, sequence)
+        )
     )
 
 
@@ -177,10 +177,10 @@ def _keep_body(connection: apsw.Connection, old: Stored, new: bytes | None) -> N
     """Keep an inline body, as a delta against the content that follows it where that is inline too."""
     assert old.body is not None
     if new is None or old.version % FULL_EVERY == 0:
-        row: tuple[object, ...] = (old.sequence, None, None, old.body)
+        row: Row = (old.sequence, None, None, old.body)
     else:
         row = (old.sequence, *reverse_delta(old.body, new))
-    connection.execute("INSERT INTO old_body (sequence, prefix, suffix, body) VALUES (?, ?, ?, ?)", row)  # type: ignore[arg-type]  # apsw's own union
+    connection.execute("INSERT INTO old_body (sequence, prefix, suffix, body) VALUES (?, ?, ?, ?)", row)
 
 
 def _keep_chunk(connection: apsw.Connection, old: Stored, position: int) -> None:

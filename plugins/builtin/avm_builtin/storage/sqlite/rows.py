@@ -64,7 +64,13 @@ JOURNAL = """sequence, time_ns, operation, node, path, old_path, version, size, 
 def change_from(row: Row, names: Names) -> Change:
     """A Change from the columns JOURNAL."""
     details = json.loads(row[12]) if row[12] else None
-    return Change(*row[:9], names.user(row[9]), names.user(row[10]), row[11], details)
+    sequence, time_ns, operation, node, path, old_path, version, size, content_hash, agent, actor, door = row[
+        :12
+    ]
+    return Change(
+        sequence, time_ns, operation, node, path, old_path, version, size, content_hash, names.user(agent),
+        names.user(actor), door, details,
+    )  # fmt: skip
 
 
 def version_from(row: Row, names: Names) -> Version:

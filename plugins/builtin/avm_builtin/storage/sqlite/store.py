@@ -13,7 +13,7 @@ import apsw
 
 from avm_builtin.storage.sqlite import check, contents, schema
 from avm_builtin.storage.sqlite.classes import Classes, parse
-from avm_builtin.storage.sqlite.connection import Database, base_of, can_write, read_only_reason
+from avm_builtin.storage.sqlite.connection import Database, base_of, can_write, fetch, read_only_reason
 from avm_builtin.storage.sqlite.rows import (
     DIRECTORY,
     JOURNAL,
@@ -26,7 +26,7 @@ from avm_builtin.storage.sqlite.rows import (
     version_from,
 )
 from avm_builtin.storage.sqlite.transaction import SqliteTransaction
-from vfs_core.bell import Bell
+from vfs_core.bell import HEAD, Bell
 from vfs_core.errors import ForeignStore, NewerStore, NotADirectory, NotFound, ReadOnly
 from vfs_core.path import join, split
 from vfs_core.storage import (
@@ -48,11 +48,11 @@ from vfs_core.visibility import DirectoryClass, NodeClass
 _HEAL_AFTER = 0.02
 """Seconds that the bell may be ahead of the journal before its announcer is taken for dead."""
 
-_NAMED = """FROM directory d JOIN name m ON m.directory = d.id AND m.name = ? JOIN node n ON n.id = m.node
-    WHERE d.path = ?"""
 _HEAD = "(SELECT max(sequence) FROM journal)"
-_FIND = f"SELECT {STAT}, d.id, d.visibility, {_HEAD} {_NAMED}"
-_READ = f"SELECT {STAT}, d.id, d.visibility, {_HEAD}, n.body {_NAMED}"
+_NAMED = """FROM (SELECT max(sequence) AS head FROM journal) AS j LEFT JOIN directory d ON d.path = ?
+    LEFT JOIN name m ON m.directory = d.id AND m.name = ? LEFT JOIN node n ON n.id = m.node"""
+_FIND = f"SELECT {STAT}, d.id, d.visibility, j.head {_NAMED}"
+_READ = f"SELECT {STAT}, d.id, d.visibility, j.head, n.body {_NAMED}"
 _META, _OWN = STAT_WIDTH - 1, STAT_WIDTH - 2
 _PARENT, _WITHIN, _SEQUENCE, _BODY = STAT_WIDTH, STAT_WIDTH + 1, STAT_WIDTH + 2, STAT_WIDTH + 3
 
@@ -105,24 +105,22 @@ class SqliteStore(Store):
 
     def find(self, path: str) -> Found:
         parent, name = split(path)
-        rows = self._database.rows(_FIND, (name, parent))
-        if not rows:
-            return absent(path, 0)
-        row = rows[0]
-        if self.bell.writable and self.bell.words[4] > row[_SEQUENCE]:
-            self._suspect(row[_SEQUENCE])
+        row = self._database.rows(_FIND, (parent, name))[0]
+        if self.bell.words[HEAD] > row[_SEQUENCE]:
+            self._suspect()
+        if row[0] is None:
+            return absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
         return Found(
             path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META]
         )
 
     def read(self, path: str) -> Found:
         parent, name = split(path)
-        rows = self._database.rows(_READ, (name, parent))
-        if not rows:
-            return absent(path, 0)
-        row = rows[0]
-        if self.bell.writable and self.bell.words[4] > row[_SEQUENCE]:
-            self._suspect(row[_SEQUENCE])
+        row = self._database.rows(_READ, (parent, name))[0]
+        if self.bell.words[HEAD] > row[_SEQUENCE]:
+            self._suspect()
+        if row[0] is None:
+            return absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
         body = row[_BODY]
         if body is None and row[5]:
             body = self._chunked(row[0], row[6], row[5])
@@ -136,7 +134,8 @@ class SqliteStore(Store):
     def _chunked(self, node: int, version: int, size: int) -> bytes | None:
         """The chunks of a node, or None if it is not at `version` any more."""
         rows = self._database.rows(
-            "SELECT position, body, (SELECT version FROM node WHERE id = ?1) FROM chunk WHERE node = ?1", (node,)
+            "SELECT position, body, (SELECT version FROM node WHERE id = ?1) FROM chunk WHERE node = ?1",
+            (node,),
         )
         if not rows or rows[0][2] != version:
             return None
@@ -174,7 +173,8 @@ class SqliteStore(Store):
 
     def scan(self, after: int = 0, limit: int = 1000, *, content: bool = False) -> list[Found]:
         bounds = self._database.rows(
-            "SELECT max(id) FROM (SELECT id FROM node WHERE id > ? AND links > 0 ORDER BY id LIMIT ?)", (after, limit)
+            "SELECT max(id) FROM (SELECT id FROM node WHERE id > ? AND links > 0 ORDER BY id LIMIT ?)",
+            (after, limit),
         )
         if bounds[0][0] is None:
             return []
@@ -210,19 +210,24 @@ class SqliteStore(Store):
             connection = self._database.writer()
             try:
                 with connection:  # one snapshot over several statements
-                    rows = connection.execute(
-                        "SELECT size, version, content_sequence, body FROM node WHERE id = ?", (node,)
-                    ).fetchall()
-                    wanted = connection.execute(
-                        "SELECT sequence, size FROM journal WHERE node = ? AND version = ? AND hash IS NOT NULL",
-                        (node, version),
-                    ).fetchall()
-                    if not rows or not wanted:
-                        return None
-                    current = contents.Stored(node, rows[0][0], rows[0][1], rows[0][2], rows[0][3])
-                    return contents.at_sequence(connection, current, *wanted[0])
+                    content = self._version_content(connection, node, version)
             except apsw.Error as error:
                 raise self._database.translate(error) from error
+        return content
+
+    @staticmethod
+    def _version_content(connection: apsw.Connection, node: int, version: int) -> bytes | None:
+        rows = fetch(
+            connection, "SELECT id, size, version, content_sequence, body FROM node WHERE id = ?", (node,)
+        )
+        wanted = fetch(
+            connection,
+            "SELECT sequence, size FROM journal WHERE node = ? AND version = ? AND hash IS NOT NULL",
+            (node, version),
+        )
+        if not rows or not wanted:
+            return None
+        return contents.at_sequence(connection, contents.Stored(*rows[0]), *wanted[0])
 
     def versions(self, node: int, before: int | None = None, limit: int = 100) -> list[Version]:
         rows = self._database.rows(
@@ -316,7 +321,7 @@ class SqliteStore(Store):
 
     # --- care ------------------------------------------------------------------------------------
 
-    def _suspect(self, sequence: int) -> None:
+    def _suspect(self) -> None:
         """The bell is ahead of what was read: heal it once it has been so for a while."""
         now = time.monotonic()
         if self._ahead_since is None:
@@ -334,7 +339,7 @@ class SqliteStore(Store):
             if self._database.writer().in_transaction or not self._database.try_begin():
                 return
             try:
-                rows = self._database.writer().execute("SELECT max(sequence) FROM journal").fetchall()
+                rows = fetch(self._database.writer(), "SELECT max(sequence) FROM journal")
                 self.bell.heal(rows[0][0] or 0)
             finally:
                 self._database.rollback()
@@ -387,7 +392,9 @@ def _version(database: Database) -> int:
     if tables == 0 and application == 0:
         return 0
     if application != schema.APPLICATION_ID:
-        raise ForeignStore(f"{database.path} is an SQLite database but not an AVM store; name another with --db")
+        raise ForeignStore(
+            f"{database.path} is an SQLite database but not an AVM store; name another with --db"
+        )
     if version > schema.VERSION:
         raise NewerStore(
             f"{database.path} was made by a newer AVM (schema {version}, this one knows {schema.VERSION}): "
@@ -427,7 +434,8 @@ def _found(database: Database, founder: Origin) -> None:
     """The first rows: identity, the founder, and the fixed directories."""
     connection = database.writer()
     connection.execute(
-        "INSERT INTO info (key, value) VALUES ('uuid', ?), ('created_ns', ?)", (str(uuid.uuid4()), str(time.time_ns()))
+        "INSERT INTO info (key, value) VALUES ('uuid', ?), ('created_ns', ?)",
+        (str(uuid.uuid4()), str(time.time_ns())),
     )
     for name in dict.fromkeys((founder.agent, founder.actor)):
         connection.execute("INSERT INTO user (name) VALUES (?)", (name,))
@@ -436,4 +444,3 @@ def _found(database: Database, founder: Origin) -> None:
         database, Bell.private(), Classes(database), Names(database), founder, allow_all
     )
     transaction.found(connection)
-

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
 from avm_builtin.storage.sqlite import contents
 from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
-from avm_builtin.storage.sqlite.connection import Database, Row
+from avm_builtin.storage.sqlite.connection import Database, Row, fetch
 from avm_builtin.storage.sqlite.rows import DIRECTORY, FILE, KINDS, STAT, STAT_WIDTH, Names
 from vfs_core import journal
 from vfs_core.bell import Bell
@@ -24,6 +25,7 @@ from vfs_core.errors import (
     InUse,
     Invalid,
     IsADirectory,
+    NameTooLong,
     NotADirectory,
     NotEmpty,
     NotFound,
@@ -40,7 +42,13 @@ FIXED = frozenset({"/", MEMORY, PRIVATE, SHARED})
 _LOCATE = f"""SELECT {STAT}, d.id, d.visibility, n.body, n.content_sequence
     FROM directory d JOIN name m ON m.directory = d.id AND m.name = ? JOIN node n ON n.id = m.node
     WHERE d.path = ?"""
-_META, _PARENT, _WITHIN, _BODY, _CONTENT = STAT_WIDTH - 1, STAT_WIDTH, STAT_WIDTH + 1, STAT_WIDTH + 2, STAT_WIDTH + 3
+_META, _PARENT, _WITHIN, _BODY, _CONTENT = (
+    STAT_WIDTH - 1,
+    STAT_WIDTH,
+    STAT_WIDTH + 1,
+    STAT_WIDTH + 2,
+    STAT_WIDTH + 3,
+)
 _OWN = STAT_WIDTH - 2
 
 
@@ -121,8 +129,25 @@ class SqliteTransaction(Transaction):
         if self._everything:
             self._names.refresh()
 
-    def _execute(self, sql: str, arguments: tuple[object, ...] = ()) -> list[Row]:
-        return self._connection.execute(sql, arguments).fetchall()  # type: ignore[arg-type]  # apsw's own union
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What happens inside happens wholly or not at all, even if the caller catches the error and goes on."""
+        before = self._sequence, self._chain, len(self._touched)
+        self._execute("SAVEPOINT operation")
+        try:
+            yield
+        except BaseException:
+            self._execute("ROLLBACK TO operation")
+            self._sequence, self._chain, touched = before
+            del self._touched[touched:]
+            self._classes.rolled_back()
+            self._names.refresh(self._execute)
+            raise
+        finally:
+            self._execute("RELEASE operation")
+
+    def _execute(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Row]:
+        return fetch(self._connection, sql, arguments)
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -149,10 +174,9 @@ class SqliteTransaction(Transaction):
                 f"{path} is at version {row[6]}, and the write was based on version {base_version}: "
                 f"read it again and merge"
             )
-        written = contents.replace(
-            self._connection, contents.Stored(row[0], row[5], row[6], row[_CONTENT], row[_BODY]), data
-        )
-        return self._commit_content(path, row, written, journal.WRITE, patch)
+        meta = row[_META] if patch is None else merge(row[_META], patch)
+        written = contents.replace(self._connection, _stored(row), data)
+        return self._commit_content(path, row, written, journal.WRITE, meta)
 
     def append(self, path: str, data: bytes) -> Version:
         row = self._locate(path)
@@ -161,10 +185,8 @@ class SqliteTransaction(Transaction):
         self._check(Operation.WRITE, self._found(path, row))
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
-        written = contents.append(
-            self._connection, contents.Stored(row[0], row[5], row[6], row[_CONTENT], row[_BODY]), data
-        )
-        return self._commit_content(path, row, written, journal.APPEND, None)
+        written = contents.append(self._connection, _stored(row), data)
+        return self._commit_content(path, row, written, journal.APPEND, row[_META])
 
     def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
         row = self._require(path)
@@ -184,10 +206,9 @@ class SqliteTransaction(Transaction):
         row: Row,
         written: contents.Written,
         operation: str,
-        patch: Mapping[str, JSON] | None,
+        meta: str,
     ) -> Version:
         node, version = row[0], row[6] + 1
-        meta = row[_META] if patch is None else merge(row[_META], patch)
         now, sequence = self._journal(operation, node, path, version, written.size, written.hash)
         self._execute(
             "UPDATE node SET size = ?, version = ?, modified_ns = ?, changed_ns = ?, content_sequence = ?, "
@@ -197,7 +218,9 @@ class SqliteTransaction(Transaction):
         if meta is not row[_META]:
             self._set_tags(node, row[_META], meta)
         self._touched.append(node)
-        return Version(path, version, sequence, now, self._origin.agent, written.size, written.hash, operation)
+        return Version(
+            path, version, sequence, now, self._origin.agent, written.size, written.hash, operation
+        )
 
     # --- making ----------------------------------------------------------------------------------
 
@@ -324,7 +347,8 @@ class SqliteTransaction(Transaction):
         place = self._nearest(split(path)[0])
         self._check(Operation.DELETE, self._found(path, row, place.own))
         self._refuse_fixed(path, "removed")
-        return self._remove(path, row, recursive)
+        with self._whole():
+            return self._remove(path, row, recursive)
 
     def _remove(self, path: str, row: Row, recursive: bool) -> int:
         removed = 0
@@ -342,9 +366,7 @@ class SqliteTransaction(Transaction):
                     removed += self._remove(child, found, True)
             self._execute("DELETE FROM directory WHERE id = ?", (row[0],))
         now, sequence = self._journal(journal.DELETE, row[0], path, row[6], row[5])
-        self._execute(
-            "DELETE FROM name WHERE directory = ? AND name = ?", (row[_PARENT], split(path)[1])
-        )
+        self._execute("DELETE FROM name WHERE directory = ? AND name = ?", (row[_PARENT], split(path)[1]))
         self._execute(
             "UPDATE node SET links = links - 1, changed_ns = ?1, "
             "deleted_sequence = CASE WHEN links = 1 THEN ?2 ELSE NULL END WHERE id = ?3",
@@ -360,7 +382,9 @@ class SqliteTransaction(Transaction):
         target = None if old == new else self._locate(new)
         place = self._nearest(split(new)[0])
         if target is None:
-            self._check(Operation.CREATE, Found(new, None, place.within, 0, place.id, self._sequence, place.own))
+            self._check(
+                Operation.CREATE, Found(new, None, place.within, 0, place.id, self._sequence, place.own)
+            )
         else:
             self._check(Operation.DELETE, self._found(new, target, place.own))
         self._refuse_fixed(old, "moved")
@@ -368,11 +392,14 @@ class SqliteTransaction(Transaction):
             return Moved(0, self._sequence)
         if is_within(new, old):
             raise Invalid(f"{old} cannot be moved into itself ({new})")
-        if target is not None:
-            self._make_way(old, row, new, target, replace)
-        place = self._make_parents(new, place, True)
-        self._judge_widening(old, row, place)
-        self._move(old, row, new, place)
+        if row[1] == DIRECTORY and len(new) > len(old):
+            self._refuse_too_long(old, new)
+        with self._whole():
+            if target is not None:
+                self._make_way(old, row, new, target, replace)
+            place = self._make_parents(new, place, True)
+            self._judge_widening(old, row, place)
+            self._move(old, row, new, place)
         return Moved(1, self._sequence, ((old, new),))
 
     def rename_prefix(self, old: str, new: str) -> Moved:
@@ -390,12 +417,21 @@ class SqliteTransaction(Transaction):
         if not start:
             names = [row for row in names if row[0]]
         moved: list[tuple[str, str]] = []
-        for (name,) in names:
-            path, to = join(directory, name), join(target, new_start + name[len(start) :])
-            self._check(Operation.STAT, self._found(path, self._require(path)))
-            self.rename(path, to)
-            moved.append((path, to))
+        with self._whole():
+            for (name,) in names:
+                path, to = join(directory, name), join(target, new_start + name[len(start) :])
+                self.rename(path, to)
+                moved.append((path, to))
         return Moved(len(moved), self._sequence, tuple(moved))
+
+    def _refuse_too_long(self, old: str, new: str) -> None:
+        """Refuse a move that would push what is below a directory over PATH_MAX."""
+        longest = self._execute(
+            "SELECT max(octet_length(path)) FROM directory WHERE path = ?1 OR (path > ?2 AND path < ?3)",
+            (old, old + "/", old + "0"),
+        )[0][0]
+        if longest + len(new.encode()) - len(old.encode()) + 1 + NAME_MAX > PATH_MAX:
+            raise NameTooLong(f"paths below {new} would be over {PATH_MAX} bytes")
 
     def _make_way(self, old: str, row: Row, new: str, target: Row, replace: bool) -> None:
         """Remove what stands at the target of a rename, as POSIX allows."""
@@ -492,7 +528,9 @@ class SqliteTransaction(Transaction):
             self._execute("DELETE FROM share WHERE node = ? AND user = ?", (row[0], user))
         else:
             shares[agent] = access
-            self._execute("INSERT OR REPLACE INTO share (node, user, access) VALUES (?, ?, ?)", (row[0], user, access))
+            self._execute(
+                "INSERT OR REPLACE INTO share (node, user, access) VALUES (?, ?, ?)", (row[0], user, access)
+            )
         new = NodeClass(own.owner, own.group, own.mode, shares)
         self._reclassify(path, row, new, journal.SHARE, {"agent": agent, "access": access})
 
@@ -506,7 +544,14 @@ class SqliteTransaction(Transaction):
             now, sequence = self._journal(operation, row[0], path, row[6], row[5], details=details)
             self._execute(
                 'UPDATE node SET mode = ?, owner = ?, "group" = ?, visibility = ?, changed_ns = ? WHERE id = ?',
-                (new.mode, self._names.user_ids[new.owner], self._names.group_ids[new.group], own, now, row[0]),
+                (
+                    new.mode,
+                    self._names.user_ids[new.owner],
+                    self._names.group_ids[new.group],
+                    own,
+                    now,
+                    row[0],
+                ),
             )
             if operation != journal.MODE or new.mode & ~old.mode & 0o777:
                 self._widened(row[0], row[1], sequence)
@@ -578,7 +623,7 @@ class SqliteTransaction(Transaction):
 
     def _locate(self, path: str) -> Row | None:
         parent, name = split(path)
-        rows = self._connection.execute(_LOCATE, (name, parent)).fetchall()
+        rows = fetch(self._connection, _LOCATE, (name, parent))
         return rows[0] if rows else None
 
     def _require(self, path: str) -> Row:
@@ -593,7 +638,14 @@ class SqliteTransaction(Transaction):
 
     def _found(self, path: str, row: Row, directory: int = 0) -> Found:
         return Found(
-            path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], self._sequence, directory, row[_META]
+            path,
+            self._names.stat(row),
+            row[_WITHIN],
+            row[_OWN],
+            row[_PARENT],
+            self._sequence,
+            directory,
+            row[_META],
         )
 
     @staticmethod
@@ -623,7 +675,12 @@ class SqliteTransaction(Transaction):
         """Append a row; returns its time and sequence."""
         agent, actor = self._agent(self._origin.agent), self._agent(self._origin.actor)
         text = None if details is None else json.dumps(details, sort_keys=True, ensure_ascii=False)
-        sequence, now, salt, door = self._sequence + 1, time.time_ns(), os.urandom(journal.SALT_SIZE), self._origin.door
+        sequence, now, salt, door = (
+            self._sequence + 1,
+            time.time_ns(),
+            os.urandom(journal.SALT_SIZE),
+            self._origin.door,
+        )
         commitment = journal.commitment(
             salt, node, path, old_path, version, size, content_hash, agent, actor, door, text
         )
@@ -668,6 +725,10 @@ class SqliteTransaction(Transaction):
             self._execute("INSERT INTO tag (node, name) VALUES (?, ?)", (node, tag))
 
 
+def _stored(row: Row) -> contents.Stored:
+    return contents.Stored(row[0], row[5], row[6], row[_CONTENT], row[_BODY])
+
+
 def _first_below(directory: str, path: str) -> str:
     """The first name on the way from `directory` to `path` below it."""
     start = 1 if directory == "/" else len(directory) + 1
@@ -679,5 +740,3 @@ def _new_mode(path: str, kind: int) -> int:
     if space_of(path) is not None:
         return 0o700 if kind == DIRECTORY else 0o600
     return 0o777 if kind == DIRECTORY else 0o666
-
-

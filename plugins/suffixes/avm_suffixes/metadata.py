@@ -1,0 +1,75 @@
+"""`:meta` and `:tags`: what is said about a node."""
+
+from __future__ import annotations
+
+import json
+
+from vfs_core.errors import Invalid
+from vfs_core.storage import Operation
+from vfs_core.suffix import BaseSuffix, SuffixContext
+from vfs_core.types import JSON
+
+
+def _text(data: bytes, what: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise Invalid(f"{what} is UTF-8 text") from None
+
+
+class Meta(BaseSuffix):
+    """Metadata as a JSON object."""
+
+    write_operation = Operation.WRITE
+
+    def read(self, context: SuffixContext) -> str:
+        """The metadata, indented; what the node is, without its content, under `node`."""
+        session = context.session
+        found = session.require_stored(context.path, self.read_operation)
+        stat = found.stat
+        assert stat is not None
+        described: dict[str, JSON] = {
+            **json.loads(found.meta_json),
+            "node": {
+                "path": context.path,
+                "id": stat.id,
+                "kind": str(stat.kind),
+                "mode": f"{stat.mode:04o}",
+                "owner": stat.owner,
+                "group": stat.group,
+                "size": stat.size,
+                "version": stat.version,
+                "modified": stat.modified.isoformat(),
+            },
+        }
+        return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+
+    def write(self, context: SuffixContext, data: bytes) -> None:
+        """Merge a JSON object into the metadata; null removes a key, `node` is ignored."""
+        try:
+            patch = json.loads(_text(data, "metadata"))
+        except json.JSONDecodeError as error:
+            raise Invalid(
+                f'{context.path}:meta takes a JSON object such as {{"title": "…"}}: {error}'
+            ) from None
+        if not isinstance(patch, dict):
+            raise Invalid(f"{context.path}:meta takes a JSON object, not {type(patch).__name__}")
+        patch.pop("node", None)
+        context.session.update_meta(context.path, patch)
+
+
+class Tags(BaseSuffix):
+    """Tags, comma-separated on one line."""
+
+    write_operation = Operation.WRITE
+
+    def read(self, context: SuffixContext) -> str:
+        """One line; empty without tags."""
+        found = context.session.require_stored(context.path, self.read_operation)
+        tags = json.loads(found.meta_json).get("tags", [])
+        return ", ".join(tags) + "\n" if tags else ""
+
+    def write(self, context: SuffixContext, data: bytes) -> None:
+        """Set the tags, separated by commas or line breaks; nothing removes all."""
+        tags = _text(data, "a list of tags").replace("\n", ",")
+        context.session.update_meta(context.path, {"tags": tags})
