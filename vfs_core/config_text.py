@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from vfs_core.errors import ConfigError, Problem
@@ -38,6 +38,40 @@ def expand(
     if problems:
         raise ConfigError(problems)
     return expanded
+
+
+class Template(str):
+    """A string of a rule's configuration that names parameters of its pattern: filled in for each request."""
+
+    __slots__ = ()
+
+    def fill(self, parameters: Mapping[str, str], environ: Mapping[str, str]) -> str:
+        """The text with its variables replaced, once. Encode the parameters for their place first."""
+        filled: str = expand(str(self), parameters, environ)
+        return filled
+
+
+def prepare(value: JSON, names: Collection[str], environ: Mapping[str, str], *, where: str, key: str) -> JSON:
+    """A rule's configuration as its handler gets it.
+
+    Strings that name one of the pattern's parameters become Templates, as written; in all others the environment
+    is expanded. So nothing is ever expanded twice. Raises ConfigError.
+    """
+    if isinstance(value, str):
+        if any(found.group(2) in names for found in _VARIABLE.finditer(value)):
+            return Template(value)
+        return expand(value, {}, environ, where=where, key=key)
+    if isinstance(value, Mapping):
+        return {
+            name: prepare(each, names, environ, where=where, key=f"{key}.{name}")
+            for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            prepare(each, names, environ, where=where, key=f"{key}[{index}]")
+            for index, each in enumerate(value)
+        ]
+    return value
 
 
 def _expand(

@@ -74,8 +74,9 @@ class BaseHandler(ABC):
     """Subclass, implement `read`, override what else you can.
 
     One instance serves one provider rule; it is made at the first request, with the rule's `config`
-    (already checked against the schema, `${ENV}` expanded). Methods may be called from several
-    threads. Paths are normal absolute paths.
+    (already checked against the schema, `${ENV}` expanded; strings that name a `{parameter}` of the pattern are
+    `vfs_core.config_text.Template`, filled in for each request). Methods may be called from several threads. Paths
+    are normal absolute paths.
     """
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:

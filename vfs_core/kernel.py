@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vfs_core.bell import Bell
 from vfs_core.config import Config, ProviderRule, default_store_path, find_config, load_config, resolve
 from vfs_core.errors import ConfigError, Denied, NotFound, PluginError
 from vfs_core.follower import Lease, Runner
@@ -150,12 +151,6 @@ class Kernel:
                 session.forget()
         old.providers.close()
 
-    def keep(self, put: Callable[[], None], generation: int) -> None:
-        """Run `put`, which caches what was decided in `generation`, unless that has passed."""
-        with self._mutex:
-            if generation == self.generation and self._store is not None:
-                put()
-
     def suffix(self, name: str) -> BaseSuffix:
         """The suffix of a registered name. Raises PluginError."""
         suffix = self._suffixes.get(name)
@@ -171,10 +166,12 @@ class Kernel:
         registry = Registry(plugins.load, plugins.disable, plugins.override)
         config = replace(config, providers=(*self._extra, *config.providers))
         config = resolve(config, registry)
+        routes = RouteTable(config.providers)
+        config = replace(config, warnings=(*config.warnings, *routes.unreachable()))
         return _Snapshot(
             config,
             registry,
-            RouteTable(config.providers),
+            routes,
             Policy(config),
             Providers(registry),
             frozenset(registry.names("suffix")),
@@ -194,6 +191,7 @@ class Kernel:
                 except NotFound:
                     if self._stand_in is None:
                         self._stand_in = self._open(create=True, location=MEMORY_LOCATION)
+                        self._stand_in.bell = Bell.silent()  # nothing read from it may be cached
                     return self._stand_in
             return self._store
 

@@ -145,6 +145,9 @@ def parse(text: str, agent: str, suffixes: Collection[str] = ()) -> Ref:
 
 _TOKEN = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}|\*\*|\*")
 
+DEEP = "(?s:.+)"
+"""What `**` becomes: names may contain line breaks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
@@ -179,7 +182,7 @@ def compile_pattern(text: str) -> Pattern:
             names.append(match.group(1))
             pieces.append("([^/]+)")
         else:
-            pieces.append(".+" if match.group(0) == "**" else "[^/]*")
+            pieces.append(DEEP if match.group(0) == "**" else "[^/]*")
         end = match.end()
     pieces.append(re.escape(body[end:]))
     first = _TOKEN.search(body)

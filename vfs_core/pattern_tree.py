@@ -16,7 +16,7 @@ from bisect import insort
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from vfs_core.path import Pattern, compile_pattern
+from vfs_core.path import DEEP, Pattern, compile_pattern
 
 UNREACHABLE_CURE = "move it up, make it narrower or remove it"
 
@@ -150,7 +150,7 @@ class PatternTree:
             node.deep = min(node.deep, index)
         else:
             start = "/".join(["", *components, rest[: rest.index("**")]])
-            head = compile_pattern(start + "**").regex.removesuffix(".+") + ".*"
+            head = compile_pattern(start + "**").regex.removesuffix(DEEP) + "(?s:.*)"
             tail = _Tail(index, LazyRegex(pattern.regex), LazyRegex(head))
             node.tails.setdefault(_canonical(rest), tail)
 

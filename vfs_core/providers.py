@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
-from vfs_core.config import expand
+from vfs_core.config_text import prepare
 from vfs_core.errors import NotFound, PluginError, VfsError
 from vfs_core.handler import BaseHandler, Capabilities, Context
 from vfs_core.path import join
@@ -131,10 +131,10 @@ class Providers:
             return self._handlers[route.index]
 
     def _make(self, route: Route) -> BaseHandler:
-        """The handler of a rule, with the environment in its configuration expanded and `${parameters}` kept."""
+        """The handler of a rule, with its configuration prepared."""
         factory = self._registry.load("handler", route.rule.handler)
-        keep = {name: f"${{{name}}}" for name in route.pattern.names}
-        config = expand(dict(route.rule.config), keep, os.environ, where=route.rule.where, key="config")
+        names = route.pattern.names
+        config = prepare(dict(route.rule.config), names, os.environ, where=route.rule.where, key="config")
         try:
             made: BaseHandler = factory(config)
         except VfsError:

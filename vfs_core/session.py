@@ -10,9 +10,10 @@ from __future__ import annotations
 import builtins
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
 from vfs_core import finding
 from vfs_core.bell import EPOCH
@@ -40,11 +41,24 @@ from vfs_core.providers import synthetic_stat
 from vfs_core.routing import Matched
 from vfs_core.storage import Found, Moved, Operation, Store, Transaction
 from vfs_core.suffix import BaseSuffix, SuffixContext
-from vfs_core.types import SYMMETRIC_LINKS, JSON, Access, Entry, Kind, Link, Node, Principal, Stat, Version
+from vfs_core.types import (
+    JSON,
+    SYMMETRIC_LINKS,
+    Access,
+    Draft,
+    Entry,
+    Kind,
+    Link,
+    Node,
+    Principal,
+    Stat,
+    Version,
+)
 
 if TYPE_CHECKING:
     from vfs_core.kernel import Kernel
 
+_REMEMBERED = 10_000
 RESERVED = ("trash", "tell", "hooks", "index", "gossip", ".avm")
 """First components that are places of AVM and not of the store."""
 
@@ -59,6 +73,8 @@ class Session:
         cache = kernel.config.cache
         self._cache = HotCache(cache.entries, cache.bytes)
         self._judge: Judge | None = None
+        self._plain: dict[str, str] = {}
+        self._writable: dict[str, str] = {}
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -78,30 +94,42 @@ class Session:
         node = self._cache.promote(text)
         if node is not None:
             return node
-        ref = self._parse(text)
-        if ref.suffix is not None:
-            return self._read_suffix(ref)
-        matched = self._match(ref.path)
-        if matched is not None:
-            self.judge.check_provided(Operation.READ, ref.path)
-            return self.kernel.providers.read(matched, ref.path, self, ref.query)
-        if self._is_synthetic(ref.path):
-            raise IsADirectory(f"{ref.path} is a directory")
-        generation = self.kernel.generation
-        store, judge = self.store, self.judge
-        found = store.read(ref.path)
-        judge.check(Operation.READ, found)
-        assert found.stat is not None
-        if found.stat.kind is Kind.DIRECTORY:
-            raise IsADirectory(f"{ref.path} is a directory")
-        if ref.directory:
-            raise NotADirectory(f"{ref.path} is not a directory")
-        node = Node(ref.path, found.data, found.stat, found.meta_json)
+        path = self._plain.get(text)
+        if path is None:
+            ref = self._parse(text)
+            if ref.suffix is not None:
+                return self._read_suffix(ref)
+            matched = self._match(ref.path)
+            if matched is not None:
+                self.judge.check_provided(Operation.READ, ref.path)
+                return self.kernel.providers.read(matched, ref.path, self, ref.query)
+            if ref.directory or self._is_synthetic(ref.path):
+                return self._refuse_directory(ref.path)
+            path = ref.path
+            self._remember(self._plain, text, path)
+        return self._read_stored(text, path)
+
+    def _read_stored(self, text: str, path: str) -> Node:
+        kernel = self.kernel
+        generation, store = kernel.generation, kernel.store
+        found = store.read(path)
+        self.judge.check(Operation.READ, found)
+        stat = found.stat
+        assert stat is not None
+        if stat.kind is Kind.DIRECTORY:
+            raise IsADirectory(f"{path} is a directory")
+        node = Node(path, found.data, stat, found.meta_json)
         if self.principal.key is None and not self.principal.elevated_until_ns:
-            self.kernel.keep(
-                lambda: self._cache.put(text, node, found.sequence, store.bell.words), generation
-            )
+            self._cache.put(text, node, found.sequence, store.bell.words)
+            if kernel.generation != generation:  # decided by a policy that has been replaced since
+                self._cache.clear()
         return node
+
+    def _refuse_directory(self, path: str) -> NoReturn:
+        """What to say of a path that is read as a file and named as a directory."""
+        if self.stat(path).is_directory:
+            raise IsADirectory(f"{path} is a directory")
+        raise NotADirectory(f"{path} is not a directory")
 
     def stat(self, path: str) -> Stat:
         """What is known of a path, without its content. Raises NotFound."""
@@ -204,23 +232,35 @@ class Session:
     def walk(self, path: str = "/", operation: Operation = Operation.READ) -> Iterator[Found]:
         """Everything in the store at and below a path on which an operation is allowed, parents first.
 
-        Providers are never called. Without content.
+        Providers are never called. Without content. Raises NotFound, Denied if nothing is at the path.
         """
-        found = self.find(path, Operation.STAT)
-        if found is not None and self.judge.allows(operation, found):
-            yield found
-        if found is None or found.stat is None or found.stat.kind is not Kind.DIRECTORY:
+        path = self._parse(path).path
+        top = self.find(path, Operation.STAT)
+        if top is None or top.stat is None:
             return
+        if self.judge.allows(operation, top):
+            yield top
+        open_directories = [self._known_children(path)] if top.stat.is_directory else []
+        while open_directories:  # not by recursion: a path may have more components than Python has frames
+            child = next(open_directories[-1], None)
+            if child is None:
+                open_directories.pop()
+                continue
+            if self.judge.allows(operation, child):
+                yield child
+            if child.stat is not None and child.stat.is_directory:
+                open_directories.append(self._known_children(child.path))
+
+    def _known_children(self, path: str) -> Iterator[Found]:
+        """What the agent may know of in a stored directory; nothing if it has gone."""
         after = ""
         while True:
-            page = self.store.children(path, after)
+            try:
+                page = self.store.children(path, after)
+            except NotADirectory:
+                return
             for child in page.entries:
-                if not self.judge.allows(Operation.STAT, child):
-                    continue
-                assert child.stat is not None
-                if child.stat.kind is Kind.DIRECTORY:
-                    yield from self.walk(child.path, operation)
-                elif self.judge.allows(operation, child):
+                if self.judge.allows(Operation.STAT, child):
                     yield child
             if not page.more:
                 return
@@ -242,19 +282,23 @@ class Session:
         tags. `base_version` is the version that the content was based on (0: must not exist). Raises Conflict if
         it has moved on, NotFound, Denied, IsADirectory, Invalid.
         """
-        ref, data = self._parse(path), _as_bytes(content)
-        if ref.suffix is not None:
-            self._write_suffix(ref, data)
-            return _no_version(path, self.principal.agent, data)
-        matched = self._match(ref.path)
-        if matched is not None:
-            self._refuse_extras(ref.path, meta, base_version)
-            self.judge.check_provided(Operation.WRITE, ref.path)
-            self.kernel.providers.write(matched, ref.path, data, self)
-            return _no_version(ref.path, self.principal.agent, data)
-        self._check_file_name(ref)
+        data = _as_bytes(content)
+        stored = self._writable.get(path)
+        if stored is None:
+            ref = self._parse(path)
+            if ref.suffix is not None:
+                self._write_suffix(ref, data)
+                return _no_version(path, self.principal.agent, data)
+            matched = self._match(ref.path)
+            if matched is not None:
+                self._refuse_extras(ref.path, meta, base_version)
+                self.judge.check_provided(Operation.WRITE, ref.path)
+                self.kernel.providers.write(matched, ref.path, data, self)
+                return _no_version(ref.path, self.principal.agent, data)
+            stored = self._check_file_name(ref)
+            self._remember(self._writable, path, stored)
         with self.transaction() as tx:
-            return tx.write(ref.path, data, patch=meta, base_version=base_version)
+            return tx.write(stored, data, patch=meta, base_version=base_version)
 
     def write_many(self, notes: Sequence[tuple[str, bytes | str] | Draft]) -> builtins.list[Version]:
         """Write several files in one transaction: all or none."""
@@ -468,21 +512,17 @@ class Session:
             judge = self._judge = Judge(policy, self.principal, store)
         return judge
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> _Judged:
         """Changes in the store that commit together, each judged by the policy."""
         store = self.kernel.writable_store()
         judge = self.judge
-        try:
-            with store.transaction(self._origin, judge.check) as tx:
-                yield tx
-        except BaseException:
-            judge.forget()
-            raise
+        return _Judged(store.transaction(self._origin, judge.check), judge)
 
     def forget(self) -> None:
         """Drop what is cached (the configuration has changed)."""
         self._cache.clear()
+        self._plain.clear()
+        self._writable.clear()
 
     def _parse(self, text: str) -> Ref:
         return parse(text, self.principal.agent, self.kernel.suffix_names)
@@ -508,11 +548,19 @@ class Session:
     def _is_synthetic(self, path: str) -> bool:
         return path != "/" and self.kernel.routes.is_synthetic(path)
 
-    def _check_file_name(self, ref: Ref) -> None:
+    def _remember(self, known: dict[str, str], text: str, path: str) -> None:
+        """Skip parsing and routing the next time for a text that no provider may claim."""
+        if not self.kernel.routes.routes:
+            if len(known) >= _REMEMBERED:
+                known.clear()
+            known[text] = path
+
+    def _check_file_name(self, ref: Ref) -> str:
         if ref.directory:
             raise IsADirectory(f"{ref.path}/ names a directory, not a file")
         self._refuse_space(ref)
         self._check_new_name(ref)
+        return ref.path
 
     @staticmethod
     def _refuse_space(ref: Ref) -> None:
@@ -569,6 +617,30 @@ class Session:
     def _write_suffix(self, ref: Ref, data: bytes) -> None:
         suffix = self._suffix(ref, lambda each: each.write_operation)
         suffix.write(SuffixContext(self, ref.path, ref.query), data)
+
+
+class _Judged:
+    """A transaction whose judge forgets what it decided in it if it fails."""
+
+    __slots__ = ("_judge", "_transaction")
+
+    def __init__(self, transaction: AbstractContextManager[Transaction], judge: Judge) -> None:
+        self._transaction = transaction
+        self._judge = judge
+
+    def __enter__(self) -> Transaction:
+        return self._transaction.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._transaction.__exit__(kind, error, trace)
+        except BaseException:
+            self._judge.forget()
+            raise
+        if kind is not None:
+            self._judge.forget()
 
 
 def _as_bytes(content: bytes | str) -> bytes:

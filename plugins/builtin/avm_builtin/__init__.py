@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from avm_builtin.frontends.cli.catalogue import COMMANDS
 from vfs_core.hookspecs import hookimpl
-from vfs_core.specs import SearchSpec, StoreSpec
+from vfs_core.specs import CommandSpec, SearchSpec, StoreSpec
 
 
 @hookimpl
@@ -24,3 +25,9 @@ def avm_register_search() -> list[SearchSpec]:
             "fts5", "avm_builtin.search.fts5:Fts5Search", "Words, stemmed English and Chinese bigrams"
         ),
     ]
+
+
+@hookimpl
+def avm_register_commands() -> tuple[CommandSpec, ...]:
+    """The command line."""
+    return COMMANDS

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from array import array
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,9 +17,10 @@ from pathlib import Path
 
 import apsw
 
+from avm_builtin.sqlite_connection import connect
 from vfs_core.errors import CorruptStore, NoSpace, ReadOnly, StoreBusy, StoreError
 
-_BUSY_MS = 5000
+_BUSY_SECONDS = 5
 _CACHE_KIB = 16 * 1024
 _WAL_BYTES = 4 << 20
 """What a WAL is cut back to when it starts over; a rebuild makes it as large as the index."""
@@ -198,17 +198,14 @@ class SideFile:
         return connection
 
     def _connect(self, path: str) -> apsw.Connection:
-        access = apsw.SQLITE_OPEN_READWRITE if self._writable else apsw.SQLITE_OPEN_READONLY
-        connection = apsw.Connection(path, flags=access)
-        connection.set_busy_timeout(_BUSY_MS)
-        if self._path is not None:
-            # Without its WAL files a database cannot be read where the reader may not make them.
-            keep = array("i", [1])
-            connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, keep.buffer_info()[0])
-        connection.pragma("synchronous", "normal")  # Derived: what a power failure takes is indexed again.
+        connection = connect(
+            path,
+            writable=self._writable,
+            synchronous="NORMAL",  # derived: what a power failure takes is indexed again
+            busy_seconds=_BUSY_SECONDS,
+            cache_kib=_CACHE_KIB,
+        )
         connection.pragma("journal_size_limit", _WAL_BYTES)
-        connection.pragma("cache_size", -_CACHE_KIB)
-        connection.pragma("temp_store", "memory")
         return connection
 
     def _condemn(self, here: _Connections) -> None:
@@ -236,7 +233,7 @@ def _translated(error: Exception, path: str | None) -> StoreError | ReadOnly:
     if isinstance(error, apsw.FullError):
         return NoSpace(f"{path} cannot grow ({error}); free some space")
     if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return StoreBusy(f"{path} was locked for over {_BUSY_MS / 1000:g} s ({error}); try again")
+        return StoreBusy(f"{path} was locked for over {_BUSY_SECONDS:g} s ({error}); try again")
     if isinstance(error, apsw.ReadOnlyError):
         return ReadOnly(f"{path} cannot be written ({error})")
     return StoreError(f"{path} cannot be used ({error})")

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import apsw
 
+from avm_builtin.sqlite_connection import connect
 from avm_builtin.storage.sqlite import contents
 from avm_builtin.storage.sqlite.classes import parse
-from avm_builtin.storage.sqlite.connection import Database, fetch
+from avm_builtin.storage.sqlite.connection import BUSY_SECONDS, Database, fetch
 from vfs_core import journal
 from vfs_core.path import space_of, split
 from vfs_core.storage import Finding
@@ -18,12 +19,11 @@ from vfs_core.visibility import DirectoryClass, NodeClass
 def verify(database: Database) -> Iterator[Finding]:
     """Findings about the database, one for each subject, in one snapshot."""
     connection = (
-        apsw.Connection(
-            database.path,
-            flags=apsw.SQLITE_OPEN_READWRITE if database.writable else apsw.SQLITE_OPEN_READONLY,
+        database.writer()
+        if database.in_memory
+        else connect(
+            database.path, writable=database.writable, synchronous="NORMAL", busy_seconds=BUSY_SECONDS
         )
-        if not database.in_memory
-        else database.writer()
     )
     try:
         connection.execute("BEGIN")

@@ -7,7 +7,6 @@ without write permission can open the database.
 
 from __future__ import annotations
 
-import array
 import fcntl
 import os
 import random
@@ -20,6 +19,7 @@ from typing import Any
 
 import apsw
 
+from avm_builtin.sqlite_connection import IN_MEMORY, connect
 from vfs_core.errors import (
     CorruptStore,
     ForeignStore,
@@ -56,7 +56,8 @@ class Database:
         if durability not in ("full", "normal"):
             raise Invalid(f"durability is 'full' or 'normal', not {durability!r}")
         self.path = path
-        self.in_memory = path == ":memory:"
+        self.in_memory = path == IN_MEMORY
+        self._queues = durability == "full" and not self.in_memory
         self.durability = durability
         self.writable = writable
         self.mutex = threading.RLock()
@@ -72,6 +73,7 @@ class Database:
         """The connection for changes (for everything, in memory). Only with `mutex` held."""
         if self._writer is None:
             self._writer = self._connect(writable=self.writable)
+            self._writer.set_busy_timeout(0)  # `begin` does the waiting
         return self._writer
 
     def rows(self, sql: str, arguments: Sequence[Any] = ()) -> list[Row]:
@@ -96,20 +98,15 @@ class Database:
     def _connect(self, *, writable: bool) -> apsw.Connection:
         if self._closed:
             raise StoreError(f"the store {self.path} has been closed")
-        flags = apsw.SQLITE_OPEN_READWRITE if writable else apsw.SQLITE_OPEN_READONLY
         try:
-            connection = apsw.Connection(self.path, flags=flags)
-            connection.set_busy_timeout(int(BUSY_SECONDS * 1000))
-            connection.execute("PRAGMA cache_size = -8192")
-            connection.execute("PRAGMA temp_store = MEMORY")
-            if writable:
-                synchronous = "FULL" if self.durability == "full" else "NORMAL"
-                connection.execute(f"PRAGMA synchronous = {synchronous}")
-                if not self.in_memory:
-                    _persist_wal(connection)
+            return connect(
+                self.path,
+                writable=writable,
+                synchronous=self.durability.upper(),
+                busy_seconds=BUSY_SECONDS,
+            )
         except apsw.Error as error:
             raise self.translate(error) from error
-        return connection
 
     # --- the write lock --------------------------------------------------------------------------
 
@@ -120,21 +117,15 @@ class Database:
         held for microseconds, they retry with jitter, which is fair enough and cheaper. (SQLite's own busy
         timeout starves some writers entirely.) Raises StoreBusy.
         """
-        connection = self.writer()
-        deadline = time.monotonic() + BUSY_SECONDS
-        queued = self.durability == "full" and not self.in_memory
-        if queued:
+        connection = self._writer or self.writer()
+        if self._queues:
             self._queue()
         try:
-            while True:
-                connection.set_busy_timeout(0)
-                try:
-                    connection.execute("BEGIN IMMEDIATE")
-                    return connection
-                except apsw.BusyError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(random.random() * _JITTER)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except apsw.BusyError:
+                self._retry(connection)
+            return connection
         except apsw.Error as error:
             self._unqueue()
             raise self.translate(error) from error
@@ -142,21 +133,30 @@ class Database:
             self._unqueue()
             raise
 
+    @staticmethod
+    def _retry(connection: apsw.Connection) -> None:
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            time.sleep(random.random() * _JITTER)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+
     def try_begin(self) -> bool:
         """Begin if nobody else is writing. Only with `mutex` held."""
-        connection = self.writer()
-        connection.set_busy_timeout(0)
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self.writer().execute("BEGIN IMMEDIATE")
         except apsw.Error:
             return False
         return True
 
     def commit(self) -> None:
         """Commit and give the write lock back. On failure everything is rolled back."""
-        connection = self.writer()
         try:
-            connection.execute("COMMIT")
+            self.writer().execute("COMMIT")
         except apsw.Error as error:
             self.rollback()
             raise self.translate(error) from error
@@ -258,12 +258,6 @@ def read_only_reason(path: str) -> str:
         f"{path} cannot be written by this process: the file and the directory {Path(path).parent} must be "
         f"writable (in a sandbox, let AVM's MCP tools write instead)"
     )
-
-
-def _persist_wal(connection: apsw.Connection) -> None:
-    """Keep the WAL files when the last connection closes."""
-    flag = array.array("i", [1])
-    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, flag.buffer_info()[0])
 
 
 def _after_fork() -> None:

@@ -39,9 +39,11 @@ from vfs_core.visibility import DirectoryClass, NodeClass
 FIXED = frozenset({"/", MEMORY, PRIVATE, SHARED})
 """Directories that every store has and keeps."""
 
-_LOCATE = f"""SELECT {STAT}, d.id, d.visibility, n.body, n.content_sequence
-    FROM directory d JOIN name m ON m.directory = d.id AND m.name = ? JOIN node n ON n.id = m.node
-    WHERE d.path = ?"""
+_HEAD = "SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1"
+_LOCATE = f"""SELECT {STAT}, d.id, d.visibility, n.body, n.content_sequence, j.sequence, j.chain
+    FROM ({_HEAD}) AS j LEFT JOIN directory d ON d.path = ?
+    LEFT JOIN name m ON m.directory = d.id AND m.name = ? LEFT JOIN node n ON n.id = m.node"""
+"""One row always: the name (NULLs if it is absent) and the journal's head."""
 _META, _PARENT, _WITHIN, _BODY, _CONTENT = (
     STAT_WIDTH - 1,
     STAT_WIDTH,
@@ -50,6 +52,10 @@ _META, _PARENT, _WITHIN, _BODY, _CONTENT = (
     STAT_WIDTH + 3,
 )
 _OWN = STAT_WIDTH - 2
+
+
+_UNREAD = -1
+"""The sequence before the journal's head has been read."""
 
 
 class _Place(NamedTuple):
@@ -82,12 +88,10 @@ class SqliteTransaction(Transaction):
         self._database.mutex.acquire()
         try:
             self._connection = self._database.begin()
-            rows = self._execute("SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1")
         except BaseException:
             self._database.mutex.release()
             raise
-        self._first, self._chain = rows[0] if rows else (0, journal.GENESIS)
-        self._sequence = self._first
+        self._first = self._sequence = _UNREAD
         return self
 
     def __exit__(
@@ -111,9 +115,17 @@ class SqliteTransaction(Transaction):
         finally:
             self._database.mutex.release()
 
+    def _start(self, sequence: int | None = None, chain: bytes | None = None) -> None:
+        """Take the journal's head, from the first statement that reads it."""
+        if sequence is None or chain is None:
+            sequence, chain = self._execute(_HEAD)[0]
+        self._first = self._sequence = sequence
+        self._chain = chain
+
     def found(self, connection: apsw.Connection) -> None:
         """Make the root and the fixed directories, in the transaction that makes the tables."""
-        self._connection, self._sequence, self._chain = connection, 0, journal.GENESIS
+        self._connection = connection
+        self._start(0, journal.GENESIS)
         own = self._classes.plain(connection, self._origin.agent, self._origin.agent, 0o777)
         within = self._classes.intern(connection, DirectoryClass())
         self._insert_node("/", _Place(1, "/", within, own), DIRECTORY, journal.INIT)
@@ -132,6 +144,8 @@ class SqliteTransaction(Transaction):
     @contextmanager
     def _whole(self) -> Iterator[None]:
         """What happens inside happens wholly or not at all, even if the caller catches the error and goes on."""
+        if self._sequence == _UNREAD:
+            self._start()
         before = self._sequence, self._chain, len(self._touched)
         self._execute("SAVEPOINT operation")
         try:
@@ -210,7 +224,7 @@ class SqliteTransaction(Transaction):
     ) -> Version:
         node, version = row[0], row[6] + 1
         now, sequence = self._journal(operation, node, path, version, written.size, written.hash)
-        self._execute(
+        self._connection.execute(
             "UPDATE node SET size = ?, version = ?, modified_ns = ?, changed_ns = ?, content_sequence = ?, "
             "hash = ?, meta = ?, body = ? WHERE id = ?",
             (written.size, version, now, now, sequence, written.hash, meta, written.body, node),
@@ -622,9 +636,10 @@ class SqliteTransaction(Transaction):
         return Found(path, None, place.within, 0, place.id, self._sequence, place.own)
 
     def _locate(self, path: str) -> Row | None:
-        parent, name = split(path)
-        rows = fetch(self._connection, _LOCATE, (name, parent))
-        return rows[0] if rows else None
+        row: Row = self._connection.execute(_LOCATE, split(path)).fetchall()[0]
+        if self._sequence == _UNREAD:
+            self._start(row[-2], row[-1])
+        return None if row[0] is None else row
 
     def _require(self, path: str) -> Row:
         row = self._locate(path)
@@ -673,6 +688,8 @@ class SqliteTransaction(Transaction):
         details: Mapping[str, JSON] | None = None,
     ) -> tuple[int, int]:
         """Append a row; returns its time and sequence."""
+        if self._sequence == _UNREAD:
+            self._start()
         agent, actor = self._agent(self._origin.agent), self._agent(self._origin.actor)
         text = None if details is None else json.dumps(details, sort_keys=True, ensure_ascii=False)
         sequence, now, salt, door = (

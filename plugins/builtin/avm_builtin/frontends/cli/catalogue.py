@@ -1,0 +1,38 @@
+"""Which commands there are, under which headings; as data, so that the help imports none of them."""
+
+from __future__ import annotations
+
+from vfs_core.specs import CommandSpec
+
+EVERYDAY = "Every day"
+NOTES = "More with notes"
+EXCHANGE = "In and out"
+CARE = "Setup and care"
+
+_COMMANDS = "avm_builtin.frontends.cli.commands."
+
+COMMANDS = (
+    CommandSpec(
+        "write", _COMMANDS + "writing:write", "Write a note: --content TEXT, or pipe it in", EVERYDAY
+    ),
+    CommandSpec("read", _COMMANDS + "reading:read", "Print a note, byte for byte", EVERYDAY),
+    CommandSpec("append", _COMMANDS + "writing:append", "Add to the end of a note", EVERYDAY),
+    CommandSpec("ls", _COMMANDS + "listing:ls", "List a directory", EVERYDAY),
+    CommandSpec("search", _COMMANDS + "searching:search", "Find notes by their words", EVERYDAY),
+    CommandSpec("mv", _COMMANDS + "moving:mv", "Move a note, a directory or all of a prefix", EVERYDAY),
+    CommandSpec("rm", _COMMANDS + "removing:rm", "Remove notes, with -r whole directories", EVERYDAY),
+    CommandSpec("link", _COMMANDS + "linking:link", "Link two notes", EVERYDAY),
+    CommandSpec("cat", _COMMANDS + "reading:cat", "Print several notes, one after the other", NOTES),
+    CommandSpec("mkdir", _COMMANDS + "writing:mkdir", "Make a directory", NOTES),
+    CommandSpec("links", _COMMANDS + "linking:links", "List a note's links", NOTES),
+    CommandSpec("tag", _COMMANDS + "tagging:tag", "Show, add and remove tags; alone: all tags", NOTES),
+    CommandSpec("access", _COMMANDS + "access:access", "Who may do what with a path, and why", NOTES),
+    CommandSpec("stats", _COMMANDS + "stats:stats", "What you can see of the store, in numbers", NOTES),
+    CommandSpec("import", _COMMANDS + "importing:import_", "Bring in a directory or JSON lines", EXCHANGE),
+    CommandSpec("export", _COMMANDS + "exporting:export", "Write notes to files or JSON lines", EXCHANGE),
+    CommandSpec("init", _COMMANDS + "init:init", "Make the store and a configuration to begin with", CARE),
+    CommandSpec("config", _COMMANDS + "config:config", "Check and show the configuration", CARE),
+    CommandSpec("plugins", _COMMANDS + "plugins:plugins", "List the plugins and what failed", CARE),
+    CommandSpec("doctor", _COMMANDS + "doctor:doctor", "Look for what is wrong, and say what mends it", CARE),
+    CommandSpec("completion", _COMMANDS + "completion:completion", "Completion for bash, zsh or fish", CARE),
+)
