@@ -18,8 +18,8 @@ A handler of your own:
     register_handler("redis", RedisHandler)
 """
 
+from avm import errors
 from avm.client import AVM
-from vfs_core import errors
 from vfs_core.handler import BaseHandler, Capabilities, Context
 from vfs_core.hookspecs import hookimpl
 from vfs_core.plugins import register_handler, register_suffix

@@ -1,1 +1,179 @@
-"""x"""
+"""The main job on real input: two agents write, read, move, search and share notes, in Python and on the command line.
+
+The notes are texts that every machine has: licences and documentation of the system and of installed packages.
+Everything happens in a temporary store, which is removed at the end; `make demo` runs it.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from avm import AVM, BaseHandler, register_handler
+from avm.errors import Conflict, NotFound
+
+MAX_NOTES = 1500
+MAX_BYTES = 200_000
+
+
+def section(number: int, title: str) -> None:
+    """A heading."""
+    print(f"\n{'=' * 60}\n  {number}. {title}\n{'=' * 60}")
+
+
+def system_texts() -> Iterator[tuple[str, str]]:
+    """Names and contents of licence and documentation files that this machine has."""
+    places = [Path("/usr/share/common-licenses"), Path("/usr/share/doc")]
+    for place in places:
+        for path in sorted(place.rglob("*")) if place.is_dir() else ():
+            if path.is_file() and not path.is_symlink() and path.suffix in ("", ".txt", ".md"):
+                yield f"system/{path.relative_to(place.parent)}", _text(path)
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        yield f"python/{name}/METADATA", str(distribution.metadata.get_payload() or "")
+        for file in distribution.files or ():
+            if "licen" in file.name.lower() or "copying" in file.name.lower():
+                yield f"python/{name}/{file.name}", _text(Path(str(file.locate())))
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            return ""
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def command(db: Path, line: str, stdin: str = "") -> None:
+    """Run a line of the CLI as a user would, and show what it prints."""
+    words = shlex.split(line)
+    print(f"$ {line}")
+    done = subprocess.run(
+        [sys.executable, "-m", "avm", "--db", str(db), *words[1:]],
+        input=stdin.encode(),
+        capture_output=True,
+        check=False,
+        env={**os.environ, "AVM_CONFIG": "", "XDG_CONFIG_HOME": str(db.parent)},
+    )
+    shown = (done.stdout + done.stderr).decode("utf-8", "replace").rstrip()
+    for printed in shown.splitlines():
+        print(f"  {printed}")
+    if done.returncode:
+        print(f"  (exit code {done.returncode})")
+
+
+class Clock(BaseHandler):
+    """The uptime of this process, as a file."""
+
+    def read(self, path: str, context: object) -> str:
+        """A line of text, made anew at each read."""
+        return f"{time.process_time():.2f} s of CPU so far\n"
+
+
+def main() -> None:
+    """Run every section."""
+    register_handler("clock", Clock)
+    with tempfile.TemporaryDirectory(prefix="avm-playground-") as folder:
+        db = Path(folder) / "avm.db"
+        trader = AVM(db=db, agent="trader", providers=[{"pattern": "/live/clock", "handler": "clock"}])
+        analyst = AVM(db=db, agent="analyst")
+        with trader, analyst:
+            run(db, trader, analyst)
+
+
+def run(db: Path, trader: AVM, analyst: AVM) -> None:
+    """The demonstration itself, on one store."""
+    section(1, "BASIC READ/WRITE, ON REAL TEXT")
+    notes = [(f"/memory/library/{name}", text) for name, text in system_texts() if text.strip()][:MAX_NOTES]
+    started = time.perf_counter()
+    for start in range(0, len(notes), 100):
+        analyst.write_many(notes[start : start + 100])
+    seconds = time.perf_counter() - started
+    size = sum(len(text.encode()) for _, text in notes)
+    print(f"✓ {len(notes):,} texts of this machine written ({size / 1e6:.1f} MB in {seconds:.1f} s)")
+    trader.write(
+        "/memory/lessons/risk_management.md", "# Risk Management Rules\n\n- Never risk more than 2%.\n"
+    )
+    node = analyst.read("/memory/lessons/risk_management.md")
+    print(
+        f"✓ trader wrote, analyst reads version {node.version} by {node.stat.owner}: {node.text.splitlines()[0]}"
+    )
+
+    section(2, "FULL-TEXT SEARCH")
+    for query in ("warranty merchantability", "redistribute modif*", "risk AND reward"):
+        print(f"📌 Search: {query!r}")
+        for hit in trader.search(query, limit=2):
+            print(f"   [{hit.score:.2f}] {hit.path}\n          {hit.snippet}")
+    trader.write("/memory/market/mideast.md", "# 要闻\n\n中东局势紧张,油价上涨。\n")
+    for query in ("局势", "紧张", "局势紧张"):
+        print(f"📌 Search: {query!r} → {[hit.path for hit in analyst.search(query)]}")
+
+    section(3, "KNOWLEDGE GRAPH (LINKING) AND TAGS")
+    trader.write(
+        "/memory/market/NVDA_analysis.md", "NVDA: RSI at 72, overbought.\n", {"tags": ["market", "nvda"]}
+    )
+    trader.link("/memory/market/NVDA_analysis.md", "/memory/lessons/risk_management.md", "related")
+    for link in analyst.links("/memory/lessons/risk_management.md"):
+        print(f"   {Path(link.source).name} → {link.target} ({link.kind})")
+    print(f"📌 Tag cloud: {analyst.tags()}")
+    print(
+        f"📌 cat NVDA_analysis.md:tags → {analyst.read('/memory/market/NVDA_analysis.md:tags').text.strip()}"
+    )
+
+    section(4, "MULTI-AGENT ISOLATION")
+    analyst.write("/private/spy.md", "SPY pattern: a head and shoulders, private to analyst.\n")
+    print(f"📌 analyst finds {[hit.path for hit in analyst.search('shoulders')]}")
+    print(f"📌 trader finds  {[hit.path for hit in trader.search('shoulders')]}")
+    try:
+        trader.read("/memory/private/analyst/spy.md")
+    except NotFound as error:
+        print(f"📌 trader reads it: {error}")
+    analyst.share("/private/spy.md", "trader")
+    print(f"✓ shared with trader: {trader.read('/memory/private/analyst/spy.md').text.strip()}")
+    for row in analyst.access("/private/spy.md").agents:
+        print(f"   {row.agent}: {', '.join(row.allowed) or '-'}  {row.reason}")
+
+    section(5, "COLLABORATION: NOTHING IS LOST")
+    for agent, line in ((trader, "trader was here\n"), (analyst, "analyst was here\n")) * 2:
+        agent.append("/memory/shared/report.md", line)
+    print(trader.read("/memory/shared/report.md").text, end="")
+    base = trader.read("/memory/shared/report.md").version
+    analyst.append("/memory/shared/report.md", "a late line\n")
+    try:
+        trader.write("/memory/shared/report.md", "only mine", base_version=base)
+    except Conflict as error:
+        print(f"✓ a lost race is an error, not an overwrite: {error}")
+
+    section(6, "A HANDLER OF ONE'S OWN")
+    print(f"📌 /live/clock → {trader.read('/live/clock').text.strip()}")
+    print(f"📌 ls / → {[entry.name for entry in trader.list('/')]}")
+
+    section(7, "THE SAME ON THE COMMAND LINE")
+    command(db, "avm write lesson.md --content 'RSI > 70 = overbought' --agent trader")
+    command(db, "avm search overbought --agent analyst")
+    command(db, "avm append shared/report.md --agent analyst", "a line from a pipe\n")
+    command(db, "avm mv /memory/market/ /memory/archive/ --agent trader")
+    command(db, "avm ls -l /memory/archive --agent analyst")
+    command(db, "avm read /memory/private/analyst/nothing-there.md --agent trader")
+    command(db, "avm stats --agent trader")
+
+    section(8, "WHAT IT KEEPS")
+    stats = trader.stats()
+    print(f"   {stats.notes:,} notes, {stats.size / 1e6:.1f} MB, visible to {stats.agent}")
+    print("\nDEMO COMPLETE 🎉   Your own memory, three commands:\n")
+    folder = Path(sys.executable).parent
+    print(f"  export PATH={folder}:$PATH")
+    print("  avm write hello.md --content 'my first note'")
+    print("  avm search first")
+
+
+if __name__ == "__main__":
+    main()

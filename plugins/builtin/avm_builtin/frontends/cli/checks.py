@@ -30,9 +30,15 @@ def findings(app: App) -> Iterator[Finding]:
     """Everything that is known, in the order in which it builds on each other."""
     yield from _installation()
     yield _sqlite()
-    yield from _configuration(app)
+    usable = True
+    for finding in _configuration(app):
+        usable = usable and finding.level != FAIL
+        yield finding
     yield from _plugins(app)
-    yield from _store(app)
+    if usable:
+        yield from _store(app)
+    else:
+        yield Finding("store", WARN, "not looked at, because the configuration cannot be used")
     yield from _extras()
 
 
@@ -140,9 +146,7 @@ def _store(app: App) -> Iterator[Finding]:
         if store.writable:
             yield Finding("store", OK, f"{store.location} can be written")
         else:
-            yield Finding(
-                "store", WARN, f"read-only: {store.read_only_reason}", f"chmod u+w {store.location}"
-            )
+            yield Finding("store", WARN, f"{store.location} is read-only here", store.read_only_reason)
         yield from store.verify()
         behind = kernel.search().behind()
         if behind and not store.writable:
@@ -182,7 +186,7 @@ def _rights(location: Path) -> Iterator[Finding]:
         yield Finding("rights", WARN, f"other users of this machine may open {names} in {directory} (mode {mode:04o})",
                       f"chmod 700 {directory}, unless that is meant")  # fmt: skip
     else:
-        yield Finding("rights", OK, f"{directory} has mode {mode:04o}, only its owner can open the store")
+        yield Finding("rights", OK, f"only its owner can open the store ({directory} has mode {mode:04o})")
     for each in files:
         if each.exists() and each.stat().st_uid != location.stat().st_uid:
             yield Finding("rights", WARN, f"{each} belongs to another user than {location.name}",

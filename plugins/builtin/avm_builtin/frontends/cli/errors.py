@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from avm_builtin.frontends.cli.output import note
+from avm_builtin.frontends.cli.output import note, printable
 from vfs_core import errors
 
 EXIT_CODES = {
@@ -98,9 +98,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return "interrupted"
     if isinstance(error, errors.ConfigError):
-        return "the configuration cannot be used:\n" + "\n".join(f"  {each}" for each in error.problems)
+        problems = "\n".join(f"  {printable(str(each))}" for each in error.problems)
+        return f"the configuration cannot be used:\n{problems}"
     if isinstance(error, errors.VfsError):
-        return str(error)
+        return printable(str(error))
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return f"{type(error).__name__}: {error} (AVM_DEBUG=1 shows where)"

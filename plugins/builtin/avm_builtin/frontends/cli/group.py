@@ -22,8 +22,10 @@ _HEADINGS = (EVERYDAY, NOTES, EXCHANGE, CARE)
 
 
 def _set(name: str) -> Callable[[click.Context, click.Parameter, Any], None]:
-    def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         app = ctx.find_object(App)
+        if value == "" and not ctx.resilient_parsing:
+            raise click.BadParameter("it is empty; leave it out for the default", ctx, param)
         if value and app is not None:
             setattr(app, name, value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from avm_builtin.frontends.cli.output import counted, entry, note, put, put_json
+from avm_builtin.frontends.cli.output import counted, entry, note, printable, put, put_json
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import NotFound
@@ -34,7 +34,7 @@ def link(app: App, source: str, target: str, kind: str | None, weight: float, re
         put_json({"removed": removed} if remove else
                  {"source": source, "kind": kind or _DEFAULT_KIND, "target": target, "weight": weight})  # fmt: skip
     else:
-        note(message)
+        note(printable(message))
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avm_builtin.frontends.cli.output import counted, note, put_json
+from avm_builtin.frontends.cli.output import counted, note, printable, put_json
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import NotADirectory, NotFound
@@ -36,7 +36,9 @@ def mv(app: App, prefix: bool, force: bool, old: str, new: str) -> None:
     avm mv /memory/2024/ /archive/2024/
     """
     session = app.session
-    if prefix or (_is_prefix(old) and _is_prefix(new)):
+    several = prefix or (_is_prefix(old) and _is_prefix(new))
+    target = new
+    if several:
         if force:
             raise click.UsageError(
                 "--force does not go with a prefix: nothing is replaced where several move"
@@ -50,10 +52,10 @@ def mv(app: App, prefix: bool, force: bool, old: str, new: str) -> None:
         moved = session.rename(old, target, replace=force)
     if app.as_json:
         put_json({"moved": moved.nodes, "paths": [{"from": start, "to": end} for start, end in moved.paths]})
-    elif len(moved.paths) == 1:
-        note(f"{moved.paths[0][0]} -> {moved.paths[0][1]}")
-    else:
+    elif several:
         note(f"moved {counted(moved.nodes, 'name')}")
+    else:
+        note(f"{printable(old)} -> {printable(target)}")
 
 
 def _is_prefix(operand: str) -> bool:

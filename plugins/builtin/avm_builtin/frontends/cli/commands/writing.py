@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avm_builtin.frontends.cli.output import note, put_json
+from avm_builtin.frontends.cli.output import note, printable, put_json
 from avm_builtin.frontends.cli.params import NotePath, content, metadata
 from avm_builtin.frontends.cli.state import App
 
@@ -75,6 +75,6 @@ def _report(app: App, version: Version, path: str) -> None:
             }
         )
     elif version.version:
-        note(f"{version.path} version {version.version}")
+        note(f"{printable(version.path)} version {version.version}")
     else:
-        note(f"{path} written")
+        note(f"{printable(path)} written")

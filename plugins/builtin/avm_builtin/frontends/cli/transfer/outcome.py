@@ -29,23 +29,26 @@ class Outcome:
 
     def differs(self, what: str) -> None:
         """Something else is there, and it was left alone."""
+        what = _text(what)
         self.kept.append(what)
         self.code = self.code or 5
         self._say(f"{what}: something else is there; --force replaces it")
 
     def skip(self, what: str, why: str) -> None:
         """Something is not for us."""
+        what = _text(what)
         self.skipped.append({"what": what, "why": why})
         self._say(f"{what}: skipped, {why}")
 
     def rename(self, old: str, new: str, why: str) -> None:
         """Something got another name."""
+        old = _text(old)
         self.renamed.append({"from": old, "to": new, "why": why})
         self._say(f"{old}: renamed to {new}, {why}")
 
     def fail(self, what: str, error: Exception) -> None:
         """Something could not be done; the rest goes on."""
-        message = describe(error)
+        what, message = _text(what), _text(describe(error))
         self.failed.append({"what": what, "error": message})
         self.code = self.code or exit_code(error) or 1
         self._say(f"{what}: {message}" if what not in message else message)
@@ -66,7 +69,7 @@ class Outcome:
         parts = [f"{self.written:,} {'note' if self.written == 1 else 'notes'} {done}"]
         for word, number in (
             ("unchanged", self.unchanged),
-            ("kept as they were", len(self.kept)),
+            ("left alone", len(self.kept)),
             ("renamed", len(self.renamed)),
             ("skipped", len(self.skipped)),
             ("failed", len(self.failed)),
@@ -82,3 +85,8 @@ class Outcome:
             note(line)
         elif self._lines == _MOST_LINES + 1:
             note("... and more, which are only counted (--json lists them all)")
+
+
+def _text(name: str) -> str:
+    """A name of the operating system as text: escapes for bytes that are not UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()

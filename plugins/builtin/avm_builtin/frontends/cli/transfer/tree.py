@@ -7,6 +7,7 @@ nor one that appears meanwhile can lead out of it. A file that is there and diff
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat as stat_bits
@@ -53,7 +54,15 @@ class Tree:
             above = self._open[-1][1]
             with contextlib.suppress(FileExistsError):
                 os.mkdir(part, mode | 0o700, dir_fd=above)
-            self._open.append((part, os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)))
+            try:
+                below = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            except OSError as error:
+                if error.errno in (errno.ENOTDIR, errno.ELOOP):
+                    raise NotADirectoryError(
+                        errno.ENOTDIR, f"a file or a symbolic link, {part}, is in the way"
+                    ) from None
+                raise
+            self._open.append((part, below))
         return self._open[-1][1]
 
     def put(self, parts: Sequence[str], data: bytes, mode: int) -> Put:
