@@ -37,7 +37,7 @@ def system_texts() -> Iterator[tuple[str, str]]:
                 yield f"system/{path.relative_to(place.parent)}", _text(path)
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
-        yield f"python/{name}/METADATA", str(distribution.metadata.get_payload() or "")
+        yield f"python/{name}/METADATA", distribution.read_text("METADATA") or ""
         for file in distribution.files or ():
             if "licen" in file.name.lower() or "copying" in file.name.lower():
                 yield f"python/{name}/{file.name}", _text(Path(str(file.locate())))

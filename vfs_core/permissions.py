@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vfs_core.bell import EPOCH, SILENT
+from vfs_core.bell import EPOCH
 from vfs_core.config import Config
 from vfs_core.errors import Denied, NotFound, NotOwner, VfsError
 from vfs_core.path import Pattern, compile_pattern, is_within, private_space, space_of, split
@@ -148,7 +148,7 @@ class Judge:
         self.principal = principal
         self.store = store
         self._agent = principal.agent
-        self._epoch = -1
+        self._tag = -1
         self._verdicts: dict[tuple[Operation, int, int, int], Verdict] = {}
         self._plain = not policy.has_rules and principal.key is None and not principal.elevated_until_ns
         self._allowed: set[tuple[Operation, int, int, int]] = set()
@@ -162,7 +162,7 @@ class Judge:
     def check(self, operation: Operation, found: Found) -> None:
         """Raise what the policy says of an operation on a name in the store."""
         key = (operation, found.within, found.own, found.directory)
-        if self._plain and self.store.bell.words[EPOCH] == self._epoch and key in self._allowed:
+        if self._plain and self.store.bell.words[EPOCH] <= self._tag and key in self._allowed:
             return
         verdict = self.judge(operation, found)
         if verdict.error is not None:
@@ -291,21 +291,26 @@ class Judge:
 
     def forget(self) -> None:
         """Drop every remembered decision (after a transaction that was rolled back, for instance)."""
-        self._epoch = -1
+        self._tag = -1
 
     # --- the steps -------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
-        epoch = self.store.bell.words[EPOCH]
-        if epoch == self._epoch and epoch != SILENT:
+        """Read anew who is who, if that may have changed since the journal stood at `_tag`.
+
+        The epoch is announced before its change can be seen, so it is compared with where the journal stood when
+        this was read, not with the epoch then.
+        """
+        if self.store.bell.words[EPOCH] <= self._tag:
             return
+        tag = self.store.head().sequence
         self._verdicts.clear()
         self._allowed.clear()
         self._passages = self._visible = None
         user = self.policy.user(self._agent, self.store.users())
         self._groups = frozenset(user.groups)
         self._held = self.policy.capabilities(self.principal, user)
-        self._epoch = epoch
+        self._tag = tag
 
     def _elevated(self) -> bool:
         until = self.principal.elevated_until_ns

@@ -97,8 +97,8 @@ BY_NAME: dict[str, Callable[[Session, str], object]] = {
     "replace it": lambda s, p: s.rename("/memory/bobs.md", p, replace=True),
     "rename a directory onto it": lambda s, p: s.rename("/memory/dir", p),
     "rename from missing onto it": lambda s, p: s.rename("/memory/nothing.md", p),
-    "rename a prefix": lambda s, p: s.rename_prefix(p[:-1], "/memory/mine-"),
-    "rename a prefix onto it": lambda s, p: s.rename_prefix("/memory/bobs", p[:-3]),
+    "rename a prefix": lambda s, p: s.rename_prefix(p, "/memory/mine-"),
+    "rename a prefix onto it": lambda s, p: s.rename_prefix("/memory/bobs", p.removesuffix(".md")),
     "share": lambda s, p: s.share(p, "bob"),
     "unshare": lambda s, p: s.share(p, "bob", None),
     "set_shares": lambda s, p: s.set_shares(p, {"bob": "r"}),
@@ -154,7 +154,6 @@ PLACES = {
     "a private note in a shared directory that only its owner may write": "/memory/closed/{}.md",
     "a private note in a place that a rule makes read-only": "/archive/{}.md",
 }
-MAKES_NAMES = ("mkdir", "write below", "rename to below", "mkdir below", "write", "append", "onto", "replace")
 
 
 @pytest.fixture
@@ -178,16 +177,17 @@ def world(kernel: Kernel, alice: Session, bob: Session) -> None:
 
 
 @pytest.mark.usefixtures("world")
-@pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("action", BY_NAME)
-def test_hidden_and_missing_names_are_told_alike(kernel: Kernel, bob: Session, place: str, action: str) -> None:
-    hidden, missing = PLACES[place].format(HIDDEN), PLACES[place].format(MISSING)
-    if place.endswith("read-only") and kernel.config is not SEED and any(w in action for w in MAKES_NAMES):
-        return  # there, without the rule, a free name can be made, and one that is taken cannot
-    before = answer(lambda: BY_NAME[action](bob, missing))
-    told = answer(lambda: BY_NAME[action](bob, hidden))
-    assert told.replace(HIDDEN, MISSING) == before
-    assert not told.startswith("gave") or "xyzzy" not in told
+def test_hidden_and_missing_names_are_told_alike(kernel: Kernel, bob: Session, action: str) -> None:
+    wrong = []
+    for place, pattern in PLACES.items():
+        if place.endswith("read-only") and kernel.config.default_access is None:
+            continue  # there, without the rule, a free name can be made, and one that is taken cannot
+        before = answer(lambda: BY_NAME[action](bob, pattern.format(MISSING)))  # noqa: B023
+        told = answer(lambda: BY_NAME[action](bob, pattern.format(HIDDEN)))  # noqa: B023
+        if told.replace(HIDDEN, MISSING) != before or "xyzzy" in told:
+            wrong.append(f"{place}\n  missing: {before}\n  hidden:  {told}")
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.usefixtures("world")
@@ -199,19 +199,23 @@ def test_private_spaces_that_exist_and_that_do_not_are_told_alike(bob: Session, 
 
 
 @pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("looks", ["at first sight", "again"])
 @pytest.mark.parametrize("large", [False, True], ids=["a small note", "a large note"])
 @pytest.mark.parametrize("action", ["read", "stat", "exists", "list", "walk"])
 def test_the_same_statements_run_for_hidden_and_missing_names(
-    alice: Session, bob: Session, action: str, large: bool
+    alice: Session, bob: Session, action: str, large: bool, looks: str
 ) -> None:
     if large:
         alice.write("/private/hidden.md", "xyzzy " * 50_000)
-    statements = traced(bob, lambda path: answer(lambda: BY_NAME[action](bob, path)))
-    statements("/memory/private/alice/absent.md")  # so that connections are open
-    missing = statements("/memory/private/alice/absent.md")
-    hidden = statements("/memory/private/alice/hidden.md")
-    assert hidden == missing
-    assert statements("/memory/private/alice/hidden.md") == missing
+    hidden, missing = "/memory/private/alice/hidden.md", "/memory/private/alice/absent.md"
+    with Kernel(bob.kernel.config, bob.kernel.location) as fresh:  # as another process would come to it
+        stranger = agent(fresh, "bob")
+        stranger.read("/memory/bobs.md")
+        statements = traced(stranger, lambda path: answer(lambda: BY_NAME[action](stranger, path)))
+        statements(missing)
+        if looks == "again":
+            statements(hidden)
+        assert statements(hidden) == statements(missing)
 
 
 def traced(session: Session, act: Callable[[str], object]) -> Callable[[str], list[str]]:
@@ -507,7 +511,7 @@ def test_moving_to_where_more_may_read_needs_every_owner_concerned(
 
 @pytest.mark.parametrize("access", ["r", "rw"])
 def test_a_share_on_a_private_space_lets_nobody_take_it_away(alice: Session, bob: Session, access: Any) -> None:
-    alice.mkdir("/private/empty")
+    alice.mkdir("/private/empty", parents=True)
     alice.delete("/private/empty")
     alice.share("/private", "bob", access)
     assert "gave" not in answer(lambda: bob.delete("/memory/private/alice"))
@@ -621,7 +625,7 @@ def test_moving_the_directory_does_not_lift_a_rule_from_what_is_in_it(ruled: Ses
     for place, note in (("/memory/frozen", "law.md"), ("/memory/hidden", "xyzzy.md")):
         answer(lambda: ruled.rename(place, target))  # noqa: B023
         answer(lambda: ruled.rename_prefix(place[:-1], target))  # noqa: B023
-        assert "gave" not in answer(lambda: ruled.write(f"{target}/{note}", "changed"))  # noqa: B023
+        assert not ruled.exists(f"{target}/{note}")
     assert ruled.search("xyzzy").hits == []
     assert ruled.read("/memory/frozen/law.md").text == "law"
 

@@ -36,3 +36,5 @@ COMMANDS = (
     CommandSpec("doctor", _COMMANDS + "doctor:doctor", "Look for what is wrong, and say what mends it", CARE),
     CommandSpec("completion", _COMMANDS + "completion:completion", "Completion for bash, zsh or fish", CARE),
 )
+
+OWN = {command.name: command for command in COMMANDS}

@@ -6,12 +6,13 @@ command, so `avm -a bob write x` and `avm write x -a bob` are the same.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
 
-from avm_builtin.frontends.cli.catalogue import CARE, EVERYDAY, EXCHANGE, NOTES
+from avm_builtin.frontends.cli.catalogue import CARE, EVERYDAY, EXCHANGE, NOTES, OWN
 from avm_builtin.frontends.cli.output import printable
 from avm_builtin.frontends.cli.params import AgentName
 from avm_builtin.frontends.cli.state import App
@@ -70,9 +71,13 @@ class AvmGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a name, with the global options on it. Raises PluginError if it cannot be used."""
         app = _app(ctx)
-        if cmd_name not in app.registry.commands():
+        own = OWN.get(cmd_name)
+        if own is not None and not app.is_configured:
+            command = _import(own)  # what only a configuration can override needs no look at the plugins
+        elif cmd_name in app.registry.commands():
+            command = app.registry.load("command", cmd_name)
+        else:
             return None
-        command = app.registry.load("command", cmd_name)
         if not isinstance(command, click.Command):
             raise PluginError(f"the command {cmd_name!r} cannot be used: {command!r} is not a click.Command")
         add_global_options(command)
@@ -105,6 +110,11 @@ class AvmGroup(click.Group):
 
 def _app(ctx: click.Context) -> App:
     return ctx.ensure_object(App)
+
+
+def _import(spec: CommandSpec) -> object:
+    module, _, attribute = str(spec.target).partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def _registry_commands(ctx: click.Context) -> dict[str, CommandSpec]:

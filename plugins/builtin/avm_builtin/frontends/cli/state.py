@@ -57,6 +57,16 @@ class App:
             return Registry()
         return Registry(config.plugins.load, config.plugins.disable, config.plugins.override)
 
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is a configuration file (or one was named, whether it is there or not)."""
+        from vfs_core.config import find_config
+
+        try:
+            return find_config(self.config) is not None
+        except ConfigError:
+            return True
+
     def readable_config(self) -> Config | None:
         """The configuration, or None if there is none or it has errors (which the kernel would raise)."""
         from vfs_core.config import find_config, load_config
