@@ -15,9 +15,15 @@ PARTS = ("storage", "search", "startup")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all of them if none is named")
-    parser.add_argument("--quick", action="store_true", help="smaller and shorter, for a look; results/local/")
-    parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir()), help="where to make the stores")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}; all of them if none is named"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="smaller and shorter, for a look; results/local/"
+    )
+    parser.add_argument(
+        "--dir", type=Path, default=Path(tempfile.gettempdir()), help="where to make the stores"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:

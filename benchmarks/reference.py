@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+
 from avm_builtin.storage.sqlite import schema
 
 _RESOLVE = """SELECT n.id, n.kind, n.mode, n.owner, n."group", n.size, n.version, n.modified_ns, n.changed_ns,
@@ -119,7 +120,8 @@ class Raw:
     def read(self, path: str) -> bytes:
         """The content of a note, and the row that says who may read it and when it was read."""
         directory, _, name = path.rpartition("/")
-        row: Any = self._execute(_READ, (name, directory)).fetchone()
+        # To the end, as the store does: a statement left open would go on seeing its old snapshot.
+        row: Any = self._execute(_READ, (name, directory)).fetchall()[0]
         return row[19]  # type: ignore[no-any-return]
 
     def close(self) -> None:

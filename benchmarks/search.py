@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 import apsw
-from avm_builtin.search import text as analyser
 
+from avm_builtin.search import text as analyser
 from benchmarks.harness import Child, Row, Settings, interleave, percentile, scratch, zipf_notes
 from benchmarks.workers import open_kernel
 

@@ -21,7 +21,9 @@ def run(settings: Settings) -> list[Row]:
         db = directory / "avm.db"
         with open_kernel(db) as kernel:
             session = kernel.session("bench")
-            session.write_many([(f"/memory/shared/note-{number}.md", note_of(number)) for number in range(100)])
+            session.write_many(
+                [(f"/memory/shared/note-{number}.md", note_of(number)) for number in range(100)]
+            )
             session.write("/memory/shared/lesson.md", "The quokka rule.")
             session.search("quokka")
         avm = str(Path(sys.executable).with_name("avm"))

@@ -213,10 +213,29 @@ def test_wrong_usage_says_what_is_right() -> None:
     assert b"echo TEXT |" in on_terminal("write", "x")[1]
 
 
+@pytest.mark.parametrize("redirections", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_change_no_exit_code(redirections: str) -> None:
+    out("write", "x", "--content", "1")
+    for command, expected in (("read x", 0), ("read nothing", 3), ("write y --content 2", 0)):
+        line = f"{sys.executable} -m avm {command} {redirections}"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, check=False, timeout=60)
+        assert done.returncode == expected, (line, done.stderr)
+    assert out("read", "y") == "2"
+
+
+def test_a_full_disk_behind_standard_output_is_an_error() -> None:
+    out("write", "x", "--content", "1")
+    for command in ("read x", "ls", "ls --json", "export -", "--help"):
+        line = f"{sys.executable} -m avm {command} > /dev/full"
+        done = subprocess.run(["sh", "-c", line], capture_output=True, check=False, timeout=60)
+        assert (done.returncode, done.stderr) == (9, b"avm: No space left on device\n"), command
+
+
 def test_without_a_command_the_help_goes_to_standard_error() -> None:
     done = avm()
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"Exit codes:" in done.stderr
+    assert (code("config"), avm("config").stdout) == (2, b"")
 
 
 def test_the_help_begins_with_the_eight_everyday_commands() -> None:
@@ -233,7 +252,8 @@ def test_an_unexpected_error_is_one_line_unless_asked_for_more(tmp_path: Path) -
         "@hookimpl\ndef avm_register_commands():\n    return [CommandSpec('boom', boom)]\n"
     )
     (tmp_path / "c.yaml").write_text("plugins: {load: [exploding]}\n")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "AVM_CONFIG": str(tmp_path / "c.yaml")}
+    python_path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": python_path, "AVM_CONFIG": str(tmp_path / "c.yaml")}
     done = avm("boom", env=environment)
     assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
     assert done.stderr.startswith(b"avm: ZeroDivisionError: over there")

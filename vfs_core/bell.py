@@ -20,7 +20,7 @@ import fcntl
 import mmap
 import os
 import uuid as uuids
-from collections.abc import Iterable
+from collections.abc import Collection
 
 MAGIC = 0x4C4C45424D5641  # "AVMBELL"
 LAYOUT = 1
@@ -88,7 +88,7 @@ class Bell:
         if not writable:
             return cls.silent()
         # A new file, or one left by a store that a backup replaced: everything cached by it is stale.
-        words[EPOCH] = max(words) + 1 if words[_MAGIC] == MAGIC else 1
+        words[EPOCH] = max(words[HEAD:]) + 1 if words[_MAGIC] == MAGIC else 1
         words[_UUID], words[_UUID + 1] = low, high
         words[_LAYOUT] = LAYOUT
         words[_MAGIC] = MAGIC
@@ -99,17 +99,17 @@ class Bell:
         """The last sequence announced."""
         return self.words[HEAD]
 
-    def announce(self, sequence: int, nodes: Iterable[int], everything: bool = False) -> None:
+    def announce(self, sequence: int, nodes: Collection[int], everything: bool = False) -> None:
         """Say, inside the write lock and before the commit, that these nodes change at `sequence`.
 
         With `everything`, or for more than EPOCH_THRESHOLD nodes, all that is cached is stale.
         """
         words = self.words
-        if everything:
+        if everything or len(nodes) > EPOCH_THRESHOLD:
             words[EPOCH] = sequence
         else:
             for node in nodes:
-                words[FIRST_SLOT + (node & 4095)] = sequence
+                words[FIRST_SLOT + (node & (SLOTS - 1))] = sequence
         words[HEAD] = sequence
 
     def ring(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vfs_core.errors import VfsError
-from vfs_core.path import space_of
+from vfs_core.path import space_of, split
 from vfs_core.permissions import Judge
 from vfs_core.storage import Operation
 from vfs_core.types import Access, Principal
@@ -50,8 +50,7 @@ def explain(session: Session, path: str) -> AccessReport:
         session.judge.check_provided(Operation.READ, path)
         served = tuple(_provided(session, agent, path) for agent in agents)
         return AccessReport(path, "", "", "", None, rule or matched.route.rule.where, {}, served)
-    with_directory = store.children(path.rpartition("/")[0] or "/", limit=1).directory
-    found = store.find(path)._replace(directory=with_directory.own)
+    found = store.find(path)._replace(directory=store.find(split(path)[0]).own)
     session.judge.check(
         Operation.READ if found.stat and not found.stat.is_directory else Operation.LIST, found
     )

@@ -21,7 +21,9 @@ def login() -> str:
 
 def named_agent(explicit: str | None) -> str:
     """The agent that is asked for: by argument, else `AVM_AGENT`, else the login. Raises Invalid."""
-    name = explicit or os.environ.get("AVM_AGENT")
+    if explicit is not None:
+        return check_agent_name(explicit)
+    name = os.environ.get("AVM_AGENT")
     return check_agent_name(name) if name else login()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vfs_core.bell import Bell
 from vfs_core.config import Config, ProviderRule, default_store_path, find_config, load_config, resolve
-from vfs_core.errors import ConfigError, Denied, NotFound, PluginError
+from vfs_core.errors import Denied, NotFound, PluginError, StoreError, VfsError
 from vfs_core.follower import Lease, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
 from vfs_core.permissions import Policy
@@ -67,7 +67,7 @@ class Kernel:
         self._runners: dict[str, tuple[Store, Runner, SearchBackend]] = {}
         self._suffixes: dict[str, BaseSuffix] = {}
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
-        self._pid = os.getpid()
+        self._closed = False
         _kernels.add(self)
 
     # --- sessions --------------------------------------------------------------------------------
@@ -83,7 +83,11 @@ class Kernel:
             raise Denied(
                 f"{me} may not act as {name}: it neither owns {self.location} nor holds the capability 'act_as'"
             )
-        session = Session(self, Principal(name, me, door, owns_store=owner))
+        return self.open_session(Principal(name, me, door, owns_store=owner))
+
+    def open_session(self, principal: Principal) -> Session:
+        """A session for a principal that has been found to be entitled to it."""
+        session = Session(self, principal)
         self._sessions.add(session)
         return session
 
@@ -126,7 +130,10 @@ class Kernel:
     def provide(
         self, pattern: str, handler: str, config: Mapping[str, JSON] | None = None, ttl: float | None = None
     ) -> None:
-        """Mount a handler at a pattern, behind the rules that there are. Raises ConfigError, PluginError."""
+        """Mount a handler at a pattern, behind those mounted from Python and before the configuration's rules.
+
+        Raises ConfigError, PluginError, Invalid; then nothing has changed.
+        """
         rule = ProviderRule(pattern, handler, dict(config or {}), ttl)
         with self._mutex:
             before = self._extra
@@ -135,7 +142,7 @@ class Kernel:
                 self.reload()
                 if handler not in self.registry.handlers():
                     self.registry.load("handler", handler)  # raises, saying what there is
-            except (ConfigError, PluginError):
+            except VfsError:
                 self._extra = before
                 self.reload()
                 raise
@@ -155,9 +162,18 @@ class Kernel:
         """The suffix of a registered name. Raises PluginError."""
         suffix = self._suffixes.get(name)
         if suffix is None:
-            made: BaseSuffix = self.registry.load("suffix", name)()
-            suffix = self._suffixes.setdefault(name, made)
+            suffix = self._suffixes.setdefault(name, self._make_suffix(name))
         return suffix
+
+    def _make_suffix(self, name: str) -> BaseSuffix:
+        loaded = self.registry.load("suffix", name)
+        try:
+            made = loaded()
+        except Exception as error:
+            raise PluginError(f"':{name}' cannot be made: {type(error).__name__}: {error}") from error
+        if not isinstance(made, BaseSuffix):
+            raise PluginError(f"':{name}' is {loaded!r}, which is not a subclass of BaseSuffix")
+        return made
 
     def _compile(self) -> _Snapshot:
         given = self._given
@@ -209,6 +225,8 @@ class Kernel:
         return self.store is not self._stand_in
 
     def _open(self, *, create: bool, location: str | None = None) -> Store:
+        if self._closed:
+            raise StoreError(f"the memory at {self.location} has been closed")
         settings = self.config.storage
         me = login()
         founder = origin_of(Principal(me, me))
@@ -251,8 +269,11 @@ class Kernel:
     # --- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Release the store, the handlers and the followers."""
+        """Release the store, the handlers and the followers; later use raises StoreError."""
         with self._mutex:
+            self._closed = True
+            for session in list(self._sessions):
+                session.forget()
             for _, runner, _ in self._runners.values():
                 runner.close()
             self._runners = {}

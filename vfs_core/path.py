@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from vfs_core.errors import Invalid, NameTooLong
@@ -27,18 +28,21 @@ SHARED = "/memory/shared"
 _NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(NamedTuple):
     """A parsed reference: a normal path and, where it names a virtual node, suffix and query."""
 
     path: str
     suffix: str | None = None
-    query: Mapping[str, str] = field(default_factory=lambda: _NO_QUERY)
+    query: Mapping[str, str] = _NO_QUERY
     directory: bool = False
-    """The reference ended in a slash: only a directory will do."""
+    """The reference ended in `/`, `/.` or `/..`: only a directory will do."""
 
     def __str__(self) -> str:
         return self.path if self.suffix is None else f"{self.path}:{self.suffix}"
+
+
+_NORMAL = re.compile(r"(?:/[^/.\0][^/\0]*)+")
+"""What most paths look like: nothing to resolve in them."""
 
 
 def normalize(path: str) -> str:
@@ -47,6 +51,8 @@ def normalize(path: str) -> str:
     Raises Invalid for a relative path, a NUL or text that is not valid UTF-8, NameTooLong for a
     component over NAME_MAX bytes or a path over PATH_MAX.
     """
+    if path.isascii() and len(path) <= NAME_MAX and _NORMAL.fullmatch(path):
+        return path
     if not path.startswith("/"):
         raise Invalid(f"{path!r} is not an absolute path; AVM paths start with '/'")
     if "\0" in path:
@@ -138,7 +144,7 @@ def parse(text: str, agent: str, suffixes: Collection[str] = ()) -> Ref:
         path = private_space(agent) + path[8:]
     elif path.startswith("/shared") and (len(path) == 7 or path[7] == "/"):
         path = SHARED + path[7:]
-    return Ref(path, suffix, query, directory=text.endswith(("/", "/.")))
+    return Ref(path, suffix, query, directory=text.endswith(("/", "/.", "/..")))
 
 
 # --- patterns ------------------------------------------------------------------------------------

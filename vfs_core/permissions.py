@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vfs_core.bell import EPOCH
@@ -154,7 +154,9 @@ class Judge:
         self._allowed: set[tuple[Operation, int, int, int]] = set()
         self._groups: frozenset[str] = frozenset()
         self._held: frozenset[str] = frozenset()
-        self._passages: frozenset[str] | None = None
+        self._passages: frozenset[str] = frozenset()
+        self._classes: dict[int, DirectoryClass | NodeClass] = {}
+        self._last_class = 0
         self._visible: Visible | None = None
 
     # --- deciding --------------------------------------------------------------------------------
@@ -189,7 +191,7 @@ class Judge:
             if known is None:
                 known = self._verdicts[key] = self._judge_classes(operation, found)
             inner = known
-            if inner is _HIDDEN and path in self.passages():
+            if inner is _HIDDEN and path in self._passages:
                 inner = _ALLOWED if operation in (Operation.STAT, Operation.LIST) else _PASSAGE
         if inner is _HIDDEN:
             return _HIDDEN
@@ -205,7 +207,7 @@ class Judge:
     def check_provided(self, operation: Operation, path: str) -> None:
         """Raise what the policy says of an operation on a path that a provider serves."""
         self._refresh()
-        outer = self._outer(operation, path, "ro")
+        outer = _HIDDEN if self._is_anothers(path) else self._outer(operation, path, "ro")
         if outer.error is None:
             outer = self._holds(_NEEDS[operation])
         if outer.error is not None:
@@ -218,9 +220,9 @@ class Judge:
             raise Denied(f"{self._agent} may not {what}: it lacks the capability '{capability}'")
 
     def knows_directory(self, path: str) -> bool:
-        """Whether no rule or key hides a synthetic directory."""
+        """Whether no space, rule or key hides a synthetic directory."""
         self._refresh()
-        return self._outer(Operation.LIST, path, "ro") is not _HIDDEN
+        return not self._is_anothers(path) and self._outer(Operation.LIST, path, "ro") is not _HIDDEN
 
     # --- filters ---------------------------------------------------------------------------------
 
@@ -236,24 +238,15 @@ class Judge:
             raise Denied(
                 f"{self._agent} may not search: it lacks the capability 'search_all' (or 'search_own')"
             )
-        if self._elevated():
-            return self._extend(None, self.store.classes())
-        after = 0 if self._visible is None else self._visible.complete_to
-        new = self.store.classes(after)
-        if new or self._visible is None:
-            self._visible = self._extend(self._visible, new)
+        if self._visible is None or self._elevated() or self.principal.elevated_until_ns:
+            self._visible = self._make_visible()
         return self._visible
 
-    def _extend(self, seen: Visible | None, new: Iterable[tuple[int, DirectoryClass | NodeClass]]) -> Visible:
+    def _make_visible(self) -> Visible:
         everywhere = "search_all" in self._held
         elevated = self._elevated()
-        opened = set(seen.open if seen else ())
-        readable = set(seen.readable if seen else ())
-        shared = set(seen.shared if seen else ())
-        granted = set(seen.granted if seen else ())
-        last = seen.complete_to if seen else 0
-        for id, each in new:
-            last = id
+        opened, readable, shared, granted = set(), set(), set(), set()
+        for id, each in self._classes.items():
             if isinstance(each, DirectoryClass):
                 if not everywhere and each.space != self._agent:
                     continue
@@ -266,18 +259,13 @@ class Judge:
                     readable.add(id)
                 if everywhere and self._agent in each.shares:
                     granted.add(id)
-        return Visible(frozenset(opened), frozenset(readable), frozenset(shared), frozenset(granted), last)
+        return Visible(
+            frozenset(opened), frozenset(readable), frozenset(shared), frozenset(granted), self._last_class
+        )
 
     def passages(self) -> frozenset[str]:
         """The directories that exist for this agent only because something below them is shared with it."""
-        if self._passages is None:
-            paths: set[str] = set()
-            for path in self.store.shared_with(self._agent):
-                above = path
-                while above != "/":
-                    above = split(above)[0]
-                    paths.add(above)
-            self._passages = frozenset(paths)
+        self._refresh()
         return self._passages
 
     def groups(self) -> frozenset[str]:
@@ -296,7 +284,9 @@ class Judge:
     # --- the steps -------------------------------------------------------------------------------
 
     def _refresh(self) -> None:
-        """Read anew who is who, if that may have changed since the journal stood at `_tag`.
+        """Read anew who is who and which classes there are, if that may have changed since the journal was at `_tag`.
+
+        All of it at once, so that judging a name reads nothing more, whether it is there, hidden or missing.
 
         The epoch is announced before its change can be seen, so it is compared with where the journal stood when
         this was read, not with the epoch then.
@@ -306,11 +296,33 @@ class Judge:
         tag = self.store.head().sequence
         self._verdicts.clear()
         self._allowed.clear()
-        self._passages = self._visible = None
+        self._visible = None
+        for id, each in self.store.classes(self._last_class):
+            self._classes[id] = each
+            self._last_class = id
+        self._passages = self._find_passages()
         user = self.policy.user(self._agent, self.store.users())
         self._groups = frozenset(user.groups)
         self._held = self.policy.capabilities(self.principal, user)
         self._tag = tag
+
+    def _find_passages(self) -> frozenset[str]:
+        paths: set[str] = set()
+        for path in self.store.shared_with(self._agent):
+            above = path
+            while above != "/":
+                above = split(above)[0]
+                paths.add(above)
+        return frozenset(paths)
+
+    def _directory(self, id: int) -> DirectoryClass:
+        """A directory class; one that the running transaction has made is known to the store alone."""
+        known = self._classes.get(id)
+        return known if isinstance(known, DirectoryClass) else self.store.directory_class(id)
+
+    def _node(self, id: int) -> NodeClass:
+        known = self._classes.get(id)
+        return known if isinstance(known, NodeClass) else self.store.node_class(id)
 
     def _elevated(self) -> bool:
         until = self.principal.elevated_until_ns
@@ -342,6 +354,10 @@ class Judge:
             return Verdict(Denied, f"the key does not cover '{operation}'")
         return verdict
 
+    def _is_anothers(self, path: str) -> bool:
+        """Step 3 for what a provider serves: whether it lies in the space of another agent. No share opens it."""
+        return space_of(path) not in (None, self._agent) and not self._elevated()
+
     def _enters(self, directory: DirectoryClass) -> bool:
         """Step 3 and the directories of step 4: whether the agent gets into a directory without a share."""
         if directory.space is not None and directory.space != self._agent:
@@ -356,8 +372,8 @@ class Judge:
 
     def _judge_classes(self, operation: Operation, found: Found) -> Verdict:
         """Steps 3 and 4 for a name that exists."""
-        directory = self.store.directory_class(found.within)
-        node = self.store.node_class(found.own)
+        directory = self._directory(found.within)
+        node = self._node(found.own)
         agent = self._agent
         above, own = directory.shares.get(agent), node.shares.get(agent)
         entered = self._enters(directory)
@@ -388,7 +404,7 @@ class Judge:
         """Removing a name changes its directory, so it is the directory's mode that counts."""
         if above == "rw":
             return _ALLOWED
-        parent = self.store.node_class(found.directory)
+        parent = self._node(found.directory)
         bits = parent.bits_for(self._agent, self._groups) if entered else 0
         if not bits & _WRITE:
             return Verdict(Denied, f"by the mode {parent.mode:04o} of its directory (owner {parent.owner})")
@@ -398,8 +414,8 @@ class Judge:
 
     def _judge_creation(self, found: Found) -> Verdict:
         """Steps 3 and 4 for a name that is absent: judged by the nearest directory that exists."""
-        directory = self.store.directory_class(found.within)
-        parent = self.store.node_class(found.directory)
+        directory = self._directory(found.within)
+        parent = self._node(found.directory)
         shared = directory.shares.get(self._agent)
         if shared == "rw":
             return _ALLOWED

@@ -20,6 +20,7 @@ import pluggy
 
 from vfs_core import hookspecs
 from vfs_core.errors import Invalid, MissingExtra, PluginError
+from vfs_core.handler import BaseHandler
 from vfs_core.specs import (
     CommandSpec,
     DiscoverySpec,
@@ -31,6 +32,7 @@ from vfs_core.specs import (
     StoreSpec,
     SuffixSpec,
 )
+from vfs_core.suffix import BaseSuffix
 
 AnySpec = TypeVar("AnySpec", bound=Spec | CommandSpec)
 
@@ -76,33 +78,35 @@ class _Collected:
     supplies: list[str] = field(default_factory=list)
 
 
-_in_process: dict[str, dict[str, Spec]] = {}
+_in_process: dict[str, dict[str, tuple[Spec, bool]]] = {}
+"""What this process registered: kind -> name -> (spec, whether it may replace what plugins supply)."""
 
 
 def _register(spec: Spec, kind: str, override: bool) -> None:
     known = _in_process.setdefault(kind, {})
-    if spec.name in known and known[spec.name].target is not spec.target and not override:
+    if spec.name in known and known[spec.name][0].target is not spec.target and not override:
         raise PluginError(
             f"a {kind} named {spec.name!r} is registered already in this process; "
             f"choose another name or pass override=True"
         )
-    known[spec.name] = spec
+    known[spec.name] = spec, override
 
 
 def register_handler(name: str, handler: type, *, override: bool = False) -> None:
     """Make a handler class available to every kernel that this process opens from now on.
 
-    Raises Invalid if it is not a handler, PluginError if the name is taken by another one.
+    With `override` it replaces what a plugin supplies under the name. Raises Invalid if it is not a handler,
+    PluginError if this process has given the name to another one.
     """
-    if not callable(getattr(handler, "read", None)):
-        raise Invalid(f"{handler!r} is not a handler: it has no read(path, context)")
+    if not (isinstance(handler, type) and issubclass(handler, BaseHandler)):
+        raise Invalid(f"{handler!r} is not a handler: subclass BaseHandler and implement read(path, context)")
     _register(HandlerSpec(name, handler), "handler", override)
 
 
 def register_suffix(name: str, suffix: type, *, override: bool = False) -> None:
-    """Make a suffix class available to every kernel that this process opens from now on."""
-    if not callable(getattr(suffix, "read", None)):
-        raise Invalid(f"{suffix!r} is not a suffix: it has no read(context)")
+    """Make a suffix class available to every kernel that this process opens from now on, as `register_handler`."""
+    if not (isinstance(suffix, type) and issubclass(suffix, BaseSuffix)):
+        raise Invalid(f"{suffix!r} is not a suffix: subclass BaseSuffix and implement read(context)")
     _register(SuffixSpec(name, suffix), "suffix", override)
 
 
@@ -210,14 +214,18 @@ class Registry:
     def _load_module(plugin: _Collected, name: str) -> None:
         try:
             plugin.module = importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - a plugin may fail in any way; it is recorded
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail in any way; it is recorded
             plugin.failure = f"importing {name} failed: {_describe(error)}"
 
     def _collect(self) -> None:
         manager = pluggy.PluginManager(hookspecs.PROJECT)
         manager.add_hookspecs(hookspecs)
+        by_name: dict[str, _Collected] = {}
         for plugin in self._plugins:
             if plugin.module is None:
+                continue
+            if plugin.name in by_name:
+                plugin.failure = f"there is a plugin of this name already ({by_name[plugin.name].source})"
                 continue
             try:
                 manager.register(plugin.module, plugin.name)
@@ -226,7 +234,8 @@ class Registry:
                 plugin.failure = _describe(error)
                 if manager.has_plugin(plugin.name):
                     manager.unregister(name=plugin.name)
-        by_name = {plugin.name: plugin for plugin in self._plugins if plugin.module is not None}
+            else:
+                by_name[plugin.name] = plugin
         order = {name: index for index, name in enumerate(by_name)}
         for kind, (hook, spec_type) in HOOKS.items():
             implementations = getattr(manager.hook, hook).get_hookimpls()
@@ -236,23 +245,26 @@ class Registry:
                     for spec in implementation.function():
                         self._add(kind, spec, spec_type, plugin)
                 except Exception as error:  # noqa: BLE001 - recorded as the plugin's failure
-                    plugin.failure = f"{hook}: {_describe(error)}"
+                    failure = f"{hook}: {_describe(error)}"
+                    plugin.failure = f"{plugin.failure}; {failure}" if plugin.failure else failure
 
     def _from_process(self) -> None:
         for kind, specs in _in_process.items():
-            for spec in specs.values():
+            for spec, override in specs.values():
                 plugin = _Collected(spec.name, "registered in this process")
                 self._plugins.append(plugin)
                 try:
-                    self._add(kind, spec, HOOKS[kind][1], plugin)
+                    self._add(kind, spec, HOOKS[kind][1], plugin, override)
                 except PluginError as error:
                     plugin.failure = str(error)
 
-    def _add(self, kind: str, spec: object, expected: type, plugin: _Collected) -> None:
+    def _add(
+        self, kind: str, spec: object, expected: type, plugin: _Collected, override: bool = False
+    ) -> None:
         if not isinstance(spec, (Spec, CommandSpec)) or not isinstance(spec, expected):
             raise PluginError(f"{spec!r} is not a {expected.__name__}")
         known = self._specs[kind].get(spec.name)
-        if known is not None and spec.name not in self._override:
+        if known is not None and not override and spec.name not in self._override:
             raise PluginError(
                 f"the {kind} {spec.name!r} is supplied by {known[1]} already; rename it, disable one of the two "
                 f"under plugins.disable, or allow it under plugins.override"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vfs_core.config_text import prepare
 from vfs_core.errors import NotFound, PluginError, VfsError
-from vfs_core.handler import BaseHandler, Capabilities, Context
+from vfs_core.handler import BaseHandler, Capabilities, Content, Context
 from vfs_core.path import join
 from vfs_core.plugins import Registry
 from vfs_core.routing import Matched, Route
@@ -35,19 +35,15 @@ class Providers:
     def read(self, matched: Matched, path: str, session: Session, query: Mapping[str, str]) -> Node:
         """The content at `path` as a Node. Raises NotFound, PluginError and what the handler raises."""
         context = self._context(matched, session, query)
-        content = self._call(matched.route, path, lambda handler: handler.read(path, context))
+        content = self._call(matched.route, path, lambda handler: _encoded(handler.read(path, context)))
         if content is None:
             raise NotFound.at(path)
         if isinstance(content, Node):
             return content
-        if isinstance(content, str):
-            content = content.encode()
         if not isinstance(content, (bytes, bytearray, memoryview)):
-            raise PluginError(
-                f"{path}: {_named(matched.route)} returned {type(content).__name__}; "
-                f"read() returns bytes, str, a Node or None"
-            )
-        return Node(path, bytes(content), synthetic_stat(Kind.FILE, len(content)))
+            raise _wrong(matched.route, path, content, "read() returns bytes, str, a Node or None")
+        data = bytes(content)
+        return Node(path, data, synthetic_stat(Kind.FILE, len(data)))
 
     def write(self, matched: Matched, path: str, data: bytes, session: Session) -> None:
         """Replace the content at `path`."""
@@ -77,6 +73,8 @@ class Providers:
         found = self._call(matched.route, path, lambda handler: handler.stat(path, context))
         if found is None:
             raise NotFound.at(path)
+        if not isinstance(found, Stat):
+            raise _wrong(matched.route, path, found, "stat() returns a Stat or None")
         return found
 
     def list(self, matched: Matched, path: str, session: Session) -> list[Entry]:
@@ -91,6 +89,8 @@ class Providers:
 
         entries = []
         for name in self._call(matched.route, path, collect):
+            if not isinstance(name, str):
+                raise _wrong(matched.route, path, name, "list() gives names")
             kind = Kind.DIRECTORY if name.endswith("/") else Kind.FILE
             plain = name.rstrip("/")
             if not plain or "/" in plain or plain in (".", ".."):
@@ -100,7 +100,7 @@ class Providers:
 
     def capabilities(self, route: Route) -> Capabilities:
         """What the rule's handler offers."""
-        return self._handler(route).capabilities()
+        return self._class(route).capabilities()
 
     def close(self) -> None:
         """Close every handler that was made."""
@@ -132,22 +132,37 @@ class Providers:
 
     def _make(self, route: Route) -> BaseHandler:
         """The handler of a rule, with its configuration prepared."""
-        factory = self._registry.load("handler", route.rule.handler)
+        factory = self._class(route)
         names = route.pattern.names
         config = prepare(dict(route.rule.config), names, os.environ, where=route.rule.where, key="config")
         try:
-            made: BaseHandler = factory(config)
+            return factory(config)
         except VfsError:
             raise
         except Exception as error:
             raise PluginError(f"{_named(route)} cannot be made: {type(error).__name__}: {error}") from error
-        return made
+
+    def _class(self, route: Route) -> type[BaseHandler]:
+        """The class of a rule's handler, imported if need be."""
+        loaded = self._registry.load("handler", route.rule.handler)
+        if not (isinstance(loaded, type) and issubclass(loaded, BaseHandler)):
+            raise PluginError(f"{_named(route)} is {loaded!r}, which is not a subclass of BaseHandler")
+        return loaded
 
 
 def synthetic_stat(kind: Kind, size: int = 0) -> Stat:
     """The stat of what has no node: owned by nobody, read-only, without times."""
     mode = 0o555 if kind is Kind.DIRECTORY else 0o444
     return Stat(0, kind, mode, "", "", size, 0, 0, 0, 0)
+
+
+def _encoded(content: Content) -> bytes | Node | None:
+    """What a handler read, with text as UTF-8."""
+    return content.encode() if isinstance(content, str) else content
+
+
+def _wrong(route: Route, path: str, value: object, right: str) -> PluginError:
+    return PluginError(f"{path}: {_named(route)} returned {type(value).__name__}; {right}")
 
 
 def _named(route: Route) -> str:

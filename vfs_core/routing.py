@@ -73,6 +73,8 @@ class RouteTable:
 
     def match(self, path: str) -> Matched | None:
         """The first rule that matches `path`, or None if no rule does."""
+        if not self.routes:
+            return None
         index = self._tree.first(path)
         return None if index == NEVER else self._matched(index, path)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from vfs_core import finding
 from vfs_core.bell import EPOCH
@@ -25,8 +25,10 @@ from vfs_core.errors import (
     IsADirectory,
     NotADirectory,
     NotFound,
+    PluginError,
     ReadOnly,
     Unsupported,
+    VfsError,
 )
 from vfs_core.explaining import AccessReport, explain
 from vfs_core.finding import Results, Stats
@@ -57,6 +59,8 @@ from vfs_core.types import (
 
 if TYPE_CHECKING:
     from vfs_core.kernel import Kernel
+
+Result = TypeVar("Result")
 
 _REMEMBERED = 10_000
 RESERVED = ("trash", "tell", "hooks", "index", "gossip", ".avm")
@@ -215,7 +219,11 @@ class Session:
         """What the store has in a directory, page by page."""
         judge = self.judge
         while True:
-            page = self.store.children(path, after)
+            try:
+                page = self.store.children(path, after)
+            except NotADirectory:
+                judge.check(Operation.STAT, self.store.find(path))  # whoever may not know of it is told less
+                raise
             if page.directory.stat is None and self._is_synthetic(path):
                 if not judge.knows_directory(path):
                     raise NotFound.at(path)
@@ -287,8 +295,9 @@ class Session:
         if stored is None:
             ref = self._parse(path)
             if ref.suffix is not None:
+                self._refuse_extras(str(ref), meta, base_version)
                 self._write_suffix(ref, data)
-                return _no_version(path, self.principal.agent, data)
+                return _no_version(str(ref), self.principal.agent, data)
             matched = self._match(ref.path)
             if matched is not None:
                 self._refuse_extras(ref.path, meta, base_version)
@@ -303,47 +312,60 @@ class Session:
     def write_many(self, notes: Sequence[tuple[str, bytes | str] | Draft]) -> builtins.list[Version]:
         """Write several files in one transaction: all or none."""
         drafts = [Draft(*note) for note in notes]
-        refs = [self._stored(draft.path) for draft in drafts]
+        paths = [self._writable_path(draft.path) for draft in drafts]
         bodies = [_as_bytes(draft.content) for draft in drafts]
-        for ref in refs:
-            self._check_file_name(ref)
         with self.transaction() as tx:
             return [
-                tx.write(ref.path, body, patch=draft.meta, base_version=draft.base_version)
-                for ref, body, draft in zip(refs, bodies, drafts, strict=True)
+                tx.write(path, body, patch=draft.meta, base_version=draft.base_version)
+                for path, body, draft in zip(paths, bodies, drafts, strict=True)
             ]
+
+    def _writable_path(self, text: str) -> str:
+        """The path of a file in the store that may be made under this name."""
+        path = self._writable.get(text)
+        if path is None:
+            path = self._check_file_name(self._stored(text))
+            self._remember(self._writable, text, path)
+        return path
 
     def append(self, path: str, content: bytes | str) -> Version:
         """Add to the end of a file, creating it if absent. Concurrent appends never lose each other."""
-        ref, data = self._parse(path), _as_bytes(content)
-        matched = self._match(ref.path) if ref.suffix is None else None
-        if matched is not None:
-            self.judge.check_provided(Operation.WRITE, ref.path)
-            self.kernel.providers.append(matched, ref.path, data, self)
-            return _no_version(ref.path, self.principal.agent, data)
-        self._check_file_name(self._stored(path))
+        data = _as_bytes(content)
+        if path not in self._writable:
+            ref = self._parse(path)
+            matched = self._match(ref.path) if ref.suffix is None else None
+            if matched is not None:
+                self.judge.check_provided(Operation.WRITE, ref.path)
+                self.kernel.providers.append(matched, ref.path, data, self)
+                return _no_version(ref.path, self.principal.agent, data)
+        stored = self._writable_path(path)
         with self.transaction() as tx:
-            return tx.append(ref.path, data)
+            return tx.append(stored, data)
 
     def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
-        """Merge into a node's metadata (None removes a key) and return all of it."""
+        """Merge into a node's metadata (None removes a key) and return all of it, if the agent may read it."""
         ref = self._stored(path)
         with self.transaction() as tx:
-            return tx.update_meta(ref.path, patch)
+            found = tx.find(ref.path)
+            meta = tx.update_meta(ref.path, patch)
+        return meta if self.judge.allows(Operation.READ, found) else {}
 
     def tag(self, path: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> builtins.list[str]:
         """Add tags to a node and take others away, in one transaction; returns those that it then has."""
         ref = self._stored(path)
         with self.transaction() as tx:
-            held = set(tags_of(tx.find(ref.path).meta_json))
+            found = tx.find(ref.path)
+            held = set(tags_of(found.meta_json))
             tags = held.union(normalize_tags(add)).difference(normalize_tags(remove))
             kept: builtins.list[str] = tx.update_meta(ref.path, {"tags": sorted(tags)}).get("tags", [])
-            return kept
+        return kept if self.judge.allows(Operation.READ, found) else []
 
     def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
         """Make a directory. Raises Exists, or NotFound where a parent is missing and not to be made."""
         ref = self._stored(path)
         if self._is_synthetic(ref.path):
+            if exist_ok:
+                return self.stat(ref.path)
             raise Exists(f"{ref.path} exists already")
         self._check_new_name(ref)
         with self.transaction() as tx:
@@ -368,7 +390,7 @@ class Session:
         """
         source, target = self._parse(old), self._parse(new)
         from_route, to_route = self._match(source.path), self._match(target.path)
-        if from_route is not None or to_route is not None:
+        if source.suffix is None and target.suffix is None and (from_route or to_route):
             if from_route is None or to_route is None or from_route.route is not to_route.route:
                 raise CrossHandler(
                     f"{source.path} and {target.path} are served by different handlers; copy instead"
@@ -455,7 +477,7 @@ class Session:
         with self.transaction() as tx:
             tx.note(SUDO, {"seconds": seconds})
         until = time.time_ns() + int(seconds * 1e9)
-        return Session(self.kernel, replace(self.principal, elevated_until_ns=until))
+        return self.kernel.open_session(replace(self.principal, elevated_until_ns=until))
 
     # --- finding ---------------------------------------------------------------------------------
 
@@ -586,7 +608,7 @@ class Session:
     @staticmethod
     def _refuse_extras(path: str, meta: object, base_version: object) -> None:
         if meta is not None or base_version is not None:
-            raise Unsupported(f"{path} is served by a provider, which keeps no metadata and no versions")
+            raise Unsupported(f"{path} is not a node of the store: it keeps no metadata and no versions")
 
     # --- suffixes --------------------------------------------------------------------------------
 
@@ -611,12 +633,15 @@ class Session:
 
     def _read_suffix(self, ref: Ref) -> Node:
         suffix = self._suffix(ref, lambda each: each.read_operation)
-        content = _as_bytes(suffix.read(SuffixContext(self, ref.path, ref.query)))
-        return Node(str(ref), content, synthetic_stat(Kind.FILE, len(content)))
+        content = _guarded(ref, lambda: suffix.read(SuffixContext(self, ref.path, ref.query)))
+        if not isinstance(content, (bytes, str)):
+            raise PluginError(f"{ref}: ':{ref.suffix}' returned {type(content).__name__}, not bytes or str")
+        data = _as_bytes(content)
+        return Node(str(ref), data, synthetic_stat(Kind.FILE, len(data)))
 
     def _write_suffix(self, ref: Ref, data: bytes) -> None:
         suffix = self._suffix(ref, lambda each: each.write_operation)
-        suffix.write(SuffixContext(self, ref.path, ref.query), data)
+        _guarded(ref, lambda: suffix.write(SuffixContext(self, ref.path, ref.query), data))
 
 
 class _Judged:
@@ -641,6 +666,16 @@ class _Judged:
             raise
         if kind is not None:
             self._judge.forget()
+
+
+def _guarded(ref: Ref, action: Callable[[], Result]) -> Result:
+    """Run a suffix's code; whatever else goes wrong in it becomes an error that names it."""
+    try:
+        return action()
+    except VfsError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{ref}: ':{ref.suffix}' failed: {type(error).__name__}: {error}") from error
 
 
 def _as_bytes(content: bytes | str) -> bytes:

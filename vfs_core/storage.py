@@ -10,7 +10,8 @@ What every store promises:
   A cursor over the journal never skips a row that commits later.
 - A node's id is stable for its life and never reused. Rename keeps it, and so links, tags, shares.
 - A transaction that raises leaves everything as it was.
-- The bell announces before a commit can be seen (`vfs_core.bell`).
+- The bell announces before a commit can be seen (`vfs_core.bell`). Whatever changes who may do what for more than
+  the nodes named (users, groups, shares, new visibility classes, directories) moves its epoch.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ FIXED = ("/", "/memory", "/memory/private", "/memory/shared")
 
 agents = st.sampled_from([ANN, ANN, ANN, BO, BO, BO, "founder"])
 files, directories = st.sampled_from(FILES), st.sampled_from(DIRECTORIES)
-at = st.integers(0, 99)
-"""Which of the nodes that there are; now and then one of all names."""
+at = st.tuples(st.sampled_from(range(40)), st.sampled_from(["taken", "taken", "taken", "its owner", "any"]))
+"""Which of the nodes that there are, and whether its owner acts; now and then one of all names."""
 texts = st.lists(st.sampled_from(WORDS), max_size=3).map(" ".join)
 file_modes = st.sampled_from([0o666, 0o600, 0o640, 0o644, 0o660, 0o622, 0o400, 0o000])
 directory_modes = st.sampled_from([0o777, 0o700, 0o750, 0o755, 0o1777, 0o770])
@@ -90,8 +90,10 @@ class Machine(RuleBasedStateMachine):
             who = path.split("/")[3] if space_of(path) else (ANN, BO)[number // 2 % 2]
             if number % 2:
                 self.write(who=who, path=path, text=WORDS[number % len(WORDS)])  # type: ignore[call-arg]
-        for who, n, to in ((ANN, 1, BO), (BO, 2, ANN)):
-            self.share(who=who, n=n, to=to, access="rw")  # type: ignore[call-arg]
+        for path in ("/memory/private/ann/d1/ab.md", "/memory/private/bo/d2/ab.md"):
+            self.chmod(self.things[path].owner, path, 0o644)
+        self.lend(ANN, "/memory/private/ann/d1", BO, "rw")
+        self.lend(BO, "/memory/private/bo/d2", ANN, "rw")
 
     def teardown(self) -> None:
         self.kernel.close()
@@ -132,14 +134,15 @@ class Machine(RuleBasedStateMachine):
         self.things[path] = made = Node(path, directory, name, mode)
         return made
 
-    def pick(self, who: str, n: int, names: tuple[str, ...]) -> tuple[str, str]:
-        """A name, mostly one that is taken, and who acts: half the time its owner."""
+    def pick(self, who: str, n: tuple[int, str], names: tuple[str, ...]) -> tuple[str, str]:
+        """Who acts, and on what."""
+        number, how = n
         taken = [name for name in names if name in self.things]
-        if not taken or n % 10 == 0:
-            return who, names[n % len(names)]
-        path = taken[n % len(taken)]
+        if not taken or how == "any":
+            return who, names[number % len(names)]
+        path = taken[number % len(taken)]
         owner = self.things[path].owner
-        return (owner if n % 2 and owner in (ANN, BO) else who), path
+        return (owner if how == "its owner" and owner in (ANN, BO) else who), path
 
     def below(self, path: str) -> list[Node]:
         return [thing for place, thing in self.things.items() if place.startswith(path + "/")]
@@ -152,7 +155,7 @@ class Machine(RuleBasedStateMachine):
             (self.things.get(path) or self.make(path, who, False)).text = text
 
     @rule(who=agents, n=at, word=st.sampled_from(WORDS))
-    def append(self, who: str, n: int, word: str) -> None:
+    def append(self, who: str, n: tuple[int, str], word: str) -> None:
         who, path = self.pick(who, n, FILES)
         if self.expect(self.ask(who, "append", path), lambda: self.sessions[who].append(path, f" {word}")):
             (self.things.get(path) or self.make(path, who, False)).text += f" {word}"
@@ -175,7 +178,7 @@ class Machine(RuleBasedStateMachine):
             self.make(path, who, True)
 
     @rule(who=agents, n=at, tags=st.sets(st.sampled_from(["red", "blue"])))
-    def tag(self, who: str, n: int, tags: set[str]) -> None:
+    def tag(self, who: str, n: tuple[int, str], tags: set[str]) -> None:
         who, path = self.pick(who, n, FILES + DIRECTORIES)
         answer = self.ask(who, "write", path) if is_known(self.world, self.agents[who], path) else UNKNOWN
         act = lambda: self.sessions[who].update_meta(path, {"tags": sorted(tags)})  # noqa: E731
@@ -183,7 +186,7 @@ class Machine(RuleBasedStateMachine):
             self.things[path].tags = frozenset(tags)
 
     @rule(who=agents, n=at, m=at, kind=st.sampled_from(["related", "citation"]))
-    def link(self, who: str, n: int, m: int, kind: str) -> None:
+    def link(self, who: str, n: tuple[int, str], m: tuple[int, str], kind: str) -> None:
         who, source = self.pick(who, n, FILES)
         _, end = self.pick(who, m, FILES)
         answers = {self.ask(who, "link", source), self.ask(who, "read", end)} - {ALLOWED}
@@ -197,7 +200,7 @@ class Machine(RuleBasedStateMachine):
     # --- removing and moving ---------------------------------------------------------------------
 
     @rule(who=agents, n=at, recursive=st.booleans())
-    def delete(self, who: str, n: int, recursive: bool) -> None:
+    def delete(self, who: str, n: tuple[int, str], recursive: bool) -> None:
         who, path = self.pick(who, n, FILES + DIRECTORIES)
         answer = self.ask(who, "delete", path)
         doomed = self.below(path)
@@ -214,14 +217,28 @@ class Machine(RuleBasedStateMachine):
                 del self.things[thing.path]
 
     @rule(who=agents, n=at, new=files, replace=st.booleans())
-    def rename(self, who: str, n: int, new: str, replace: bool) -> None:
+    def rename(self, who: str, n: tuple[int, str], new: str, replace: bool) -> None:
         who, old = self.pick(who, n, FILES)
         self.move(who, old, new, replace)
 
     @rule(who=agents, n=at, new=directories, replace=st.booleans())
-    def rename_directory(self, who: str, n: int, new: str, replace: bool) -> None:
+    def rename_directory(self, who: str, n: tuple[int, str], new: str, replace: bool) -> None:
         who, old = self.pick(who, n, DIRECTORIES)
         self.move(who, old, new, replace)
+
+    @rule(who=st.sampled_from([ANN, BO]), n=at, new=st.one_of(files, directories))
+    def take_away(self, who: str, n: tuple[int, str], new: str) -> None:
+        """Move something that another owns and that is not for all to read, to where more may read it or not."""
+        loot = [
+            path
+            for path in sorted(self.things)
+            if path in (DIRECTORIES if new in DIRECTORIES else FILES)
+            and self.things[path].owner != self.agents[who].name
+            and self.ask(who, "delete", path) == ALLOWED
+        ]
+        loot = [path for path in loot if self.ask("founder", "read", path) != ALLOWED] or loot
+        if loot:
+            self.move(who, loot[n[0] % len(loot)], new, True)
 
     @rule(who=agents, old=st.sampled_from(PLACES), new=st.sampled_from(PLACES), start=st.sampled_from(["a", "ab"]))
     def rename_prefix(self, who: str, old: str, new: str, start: str) -> None:
@@ -303,8 +320,10 @@ class Machine(RuleBasedStateMachine):
     # --- who may ---------------------------------------------------------------------------------
 
     @rule(who=agents, n=at, to=st.sampled_from([ANN, BO]), access=accesses)
-    def share(self, who: str, n: int, to: str, access: Any) -> None:
-        who, path = self.pick(who, n, FILES + DIRECTORIES)
+    def share(self, who: str, n: tuple[int, str], to: str, access: Any) -> None:
+        self.lend(*self.pick(who, n, FILES + DIRECTORIES), to, access)
+
+    def lend(self, who: str, path: str, to: str, access: Any) -> None:
         thing = self.things.get(path)
         if thing and any(other.owner != thing.owner for other in self.below(path)):
             return  # whose notes lie in it is test_isolation's business
@@ -314,11 +333,11 @@ class Machine(RuleBasedStateMachine):
                 self.things[path].shares[to] = access
 
     @rule(who=agents, n=at, mode=file_modes)
-    def set_mode(self, who: str, n: int, mode: int) -> None:
+    def set_mode(self, who: str, n: tuple[int, str], mode: int) -> None:
         self.chmod(*self.pick(who, n, FILES), mode)
 
     @rule(who=agents, n=at, mode=directory_modes)
-    def set_mode_of_directory(self, who: str, n: int, mode: int) -> None:
+    def set_mode_of_directory(self, who: str, n: tuple[int, str], mode: int) -> None:
         self.chmod(*self.pick(who, n, DIRECTORIES), mode)
 
     def chmod(self, who: str, path: str, mode: int) -> None:
@@ -326,7 +345,7 @@ class Machine(RuleBasedStateMachine):
             self.things[path].mode = mode
 
     @rule(who=st.sampled_from([ANN, BO]), n=at)
-    def give_to_the_crew(self, who: str, n: int) -> None:
+    def give_to_the_crew(self, who: str, n: tuple[int, str]) -> None:
         who, path = self.pick(who, n, FILES + DIRECTORIES)
         if self.expect(
             self.ask(who, "set_mode", path), lambda: self.sessions[who].set_owner(path, group=CREW)
@@ -341,7 +360,7 @@ class Machine(RuleBasedStateMachine):
             known = {path for path in self.things if self.ask(who, "stat", path) == ALLOWED}
             shown = {"/"} | {entry.path for place in known for entry in self.listed(who, place)}
             listed = {path for path in known if path == "/" or self.ask(who, "list", self.world.above(path)[0]) == ALLOWED}
-            assert shown == listed, who
+            assert shown == listed, f"{who} is shown {sorted(shown - listed)} and not {sorted(listed - shown)}"
             readable = {p for p in known if not self.things[p].directory and self.ask(who, "read", p) == ALLOWED}
             assert {path: session.read(path).text for path in readable} == {
                 path: self.things[path].text for path in readable

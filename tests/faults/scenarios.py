@@ -10,12 +10,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vfs_core.errors import VfsError
 from vfs_core.kernel import Kernel
-from vfs_core.session import Session
 
 NOBODY = 65534
 
@@ -41,11 +41,6 @@ def _error(operate: Callable[[], object]) -> list[str]:
     except VfsError as error:
         return [type(error).__name__, str(error)]
     return []
-
-
-def _open(db: str) -> tuple[Kernel, Session]:
-    kernel = Kernel(None, db)
-    return kernel, kernel.session("owner")
 
 
 def _first(directory: str) -> str:
@@ -82,13 +77,12 @@ def unwritable(directory: str) -> Any:
         seen = [session.read("/memory/shared/note.md").text, [hit.path for hit in session.search("was").hits]]
         error = _error(lambda: session.write("/memory/shared/note.md", "changed"))
         levels = [finding.level for finding in kernel.store.verify()]
-    before = sorted(os.listdir(directory))
     _close(directory, 0o600, 0o700)
     with Kernel(None, db) as kernel:
         session = kernel.session("owner")
         session.write("/memory/shared/other.md", "writes again")
         text = session.read("/memory/shared/note.md").text
-    return {"seen": seen, "error": error, "levels": levels, "files": before, "after": text}
+    return {"seen": seen, "error": error, "levels": levels, "after": text}
 
 
 def _close(directory: str, files: int, itself: int) -> None:
@@ -106,17 +100,17 @@ def nowhere(directory: str) -> Any:
     for db in (f"{directory}/avm.db", f"{directory}/deep/avm.db"):
         with Kernel(None, db) as kernel:
             session = kernel.session("owner")
-            errors.append(_error(lambda: session.write("/memory/shared/note.md", "x")))
-            errors.append(_error(lambda: session.read("/memory/shared/note.md")))
+            errors.append(_error(partial(session.write, "/memory/shared/note.md", "x")))
+            errors.append(_error(partial(session.read, "/memory/shared/note.md")))
     Path(directory).chmod(0o700)
-    return [errors, os.listdir(directory)]
+    return [errors, [path.name for path in Path(directory).iterdir()]]
 
 
 def side_file_unwritable(directory: str, ending: str) -> Any:
     """One of the files beside the database may not be written, everything else may."""
     db = _first(directory)
     side = Path(f"{directory}/avm{ending}")
-    assert side.exists(), sorted(os.listdir(directory))
+    assert side.exists(), list(Path(directory).iterdir())
     side.chmod(0o400)
     with Kernel(None, db) as kernel:
         session = kernel.session("owner")
@@ -134,10 +128,9 @@ def side_file_unwritable(directory: str, ending: str) -> Any:
     return {"told": told, "read": read, "expected": expected, "levels": levels, "after": hits}
 
 
-def write_until_killed(db: str, me: int, durability: str) -> Any:
+def write_until_killed(db: str, me: int) -> Any:
     """Write, append, move and remove without end; say what is acknowledged, a line each."""
-    assert durability in ("full", "normal")
-    kernel, session = _open(db)
+    session = Kernel(None, db).session("owner")
     number = 0
     while True:
         number += 1

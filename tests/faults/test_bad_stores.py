@@ -68,7 +68,9 @@ def db(tmp_path: Path) -> Path:
         for number in range(60):
             memory.write(f"/memory/shared/of/{number:02}.md", f"note {number} " * (20 * number + 1))
         for number in range(0, 60, 3):
-            memory.write(f"/memory/shared/of/{number:02}.md", f"changed {number}", meta={"tags": ["odd", "x"]})
+            memory.write(
+                f"/memory/shared/of/{number:02}.md", f"changed {number}", meta={"tags": ["odd", "x"]}
+            )
         memory.write("/memory/shared/large.bin", random.Random(1).randbytes(200_000))
         memory.write(NOTE, "as it was")
         memory.link(NOTE, "/memory/shared/of/01.md")
@@ -125,7 +127,9 @@ def test_a_file_that_is_not_a_store_is_left_alone(tmp_path: Path, make: Callable
             lambda: session.search("x"),
             lambda: session.list("/"),
         ):
-            with pytest.raises(ForeignStore, match=r"mine\.db is (an SQLite database but )?not an AVM store.*--db"):
+            with pytest.raises(
+                ForeignStore, match=r"mine\.db is (an SQLite database but )?not an AVM store.*--db"
+            ):
                 operate()
     assert _contents(tmp_path) == before
 
@@ -138,7 +142,7 @@ def test_a_store_of_a_newer_version_is_left_alone(db: Path) -> None:
     before = _contents(db.parent)
     with Kernel(None, db) as kernel:
         session = kernel.session("owner")
-        with pytest.raises(NewerStore, match="newer AVM.*4711.*upgrade"):
+        with pytest.raises(NewerStore, match=r"newer AVM.*4711.*upgrade"):
             session.read(NOTE)
         with pytest.raises(NewerStore, match="newer AVM"):
             session.write(NOTE, "x")
@@ -165,8 +169,10 @@ def test_a_directory_is_no_store(tmp_path: Path) -> None:
         for operate in (lambda: session.read(NOTE), lambda: session.write(NOTE, "x")):
             with pytest.raises(StoreError, match=r"avm\.db is a directory"):
                 operate()
-    assert sorted(os.listdir(tmp_path)) == ["avm.db"]
-    assert os.listdir(path) == ["file"]
+    assert [each.relative_to(tmp_path) for each in tmp_path.rglob("*")] == [
+        Path("avm.db"),
+        Path("avm.db/file"),
+    ]
 
 
 @pytest.mark.parametrize("parent", ["file", "file/deeper"])
@@ -206,7 +212,9 @@ def _garbage_inside(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [_truncate_half, _truncate_odd, _zero_schema, _garbage_inside], ids=lambda each: each.__name__[1:]
+    "damage",
+    [_truncate_half, _truncate_odd, _zero_schema, _garbage_inside],
+    ids=lambda each: each.__name__[1:],
 )
 def test_a_damaged_store_says_so_and_is_not_made_worse(db: Path, damage: Callable[[Path], None]) -> None:
     backup = db.with_suffix(".backup")
@@ -326,7 +334,7 @@ def test_a_full_disk_loses_nothing_and_is_told(small_disk: Path) -> None:
     path = small_disk / "avm.db"
     with AVM(db=path, agent="owner") as memory:
         written = []
-        with pytest.raises(NoSpace, match="no space left.*avm.db.*rolled back"):
+        with pytest.raises(NoSpace, match=r"no space left.*avm\.db.*rolled back"):
             for number in range(1000):
                 memory.write(f"/memory/shared/{number}.bin", random.Random(number).randbytes(50_000))
                 written.append(number)
@@ -544,7 +552,7 @@ def test_a_side_file_that_may_not_be_written(place: Path, ending: str) -> None:
     told = _as_ordinary_user("side_file_unwritable", directory=str(place), ending=ending)
     *writes, search = told["told"]
     for error in (*writes, search):
-        assert not error or f"avm{ending}" in error[1], error
+        assert not error or f"avm{ending.replace('-wal', '')}" in error[1], error
     assert told["expected"] == ("as it was" if all(writes) else "changed")
     assert told["read"] == told["expected"]
     assert set(told["levels"]) == {"ok"}
@@ -559,7 +567,7 @@ def test_a_writer_that_is_killed_leaves_what_was_acknowledged(tmp_path: Path) ->
     generator = random.Random(11)
     for me in range(20):
         command = [sys.executable, str(SCENARIOS), "write_until_killed"]
-        arguments = json.dumps({"db": str(db), "me": me, "durability": "full"})
+        arguments = json.dumps({"db": str(db), "me": me})
         with subprocess.Popen([*command, arguments], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             lines = [process.stdout.readline()]
@@ -584,7 +592,9 @@ def _all_there(db: Path, me: int, acknowledged: list[Any]) -> None:
         for what, path, sequence, number in acknowledged:
             if what == "write":
                 last = number == max(each[3] for each in acknowledged)
-                for candidate in [path + ".moved"] if number in moved else [path, path + ".moved"] if last else [path]:
+                for candidate in (
+                    [path + ".moved"] if number in moved else [path, path + ".moved"] if last else [path]
+                ):
                     if memory.exists(candidate):
                         assert memory.read(candidate).text == f"{me} {number}\n" + "x" * (number % 40_000)
                         break

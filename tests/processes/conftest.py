@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,9 @@ class Worker:
     def result(self, timeout: float = 120.0) -> Any:
         """What the task returned. Fails the test, with what it wrote to stderr, if it failed."""
         out, _ = self.process.communicate(timeout=timeout)
-        assert self.process.returncode == 0, f"{self.task} ended with {self.process.returncode}: {self.errors()}"
+        assert self.process.returncode == 0, (
+            f"{self.task} ended with {self.process.returncode}: {self.errors()}"
+        )
         return json.loads(out.splitlines()[-1])
 
     def kill(self) -> None:
@@ -89,6 +92,13 @@ class Crew:
             worker.go()
         deadline = time.monotonic() + timeout
         return [worker.result(max(1.0, deadline - time.monotonic())) for worker in workers]
+
+    @staticmethod
+    def words(path: Path, count: int) -> memoryview:
+        """So many 64-bit words in a new file, all 0, for workers to share."""
+        path.write_bytes(bytes(8 * count))
+        with path.open("r+b") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0)).cast("Q")
 
     def close(self) -> None:
         for member in self.members:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,9 +20,6 @@ import pytest
 from vfs_core.bell import EPOCH, FIRST_SLOT, HEAD, WORDS
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
-
-sys.path.insert(0, str(Path(__file__).with_name("workers")))
-from common import make_words
 
 if TYPE_CHECKING:
     from conftest import Crew, Worker
@@ -65,7 +61,7 @@ def _check(
 ) -> Outcome:
     """Let writers and readers go at one store for a while."""
     db, words_path = str(directory / "avm.db"), directory / "words"
-    words = make_words(words_path, SHARED_WORDS)
+    words = crew.words(words_path, SHARED_WORDS)
     numbered = list(enumerate(kinds))
     counters = 0 if sabotage else COUNTERS
     with Kernel(None, db) as kernel:
@@ -108,7 +104,9 @@ def _check(
             continue
         result = worker.result(60)
         reports += result if position >= writers else []
-    tallies = [words[READERS + READER_WORDS * me : READERS + READER_WORDS * (me + 1)] for me in range(readers)]
+    tallies = [
+        words[READERS + READER_WORDS * me : READERS + READER_WORDS * (me + 1)] for me in range(readers)
+    ]
     return Outcome(
         reads=sum(tally[0] for tally in tallies),
         hot=sum(tally[0] - tally[1] for tally in tallies),
@@ -144,7 +142,15 @@ def test_no_read_is_stale_while_workers_are_killed(crew: Crew, tmp_path: Path) -
 def test_no_read_is_stale_for_long(crew: Crew, tmp_path: Path, delays: float) -> None:
     seconds = float(os.environ.get("AVM_SOAK_SECONDS", "600"))
     outcome = _check(
-        crew, tmp_path, seconds, writers=3, readers=4, kill_every=2.0, delays=delays, suicide=0.0005, pause=0.001
+        crew,
+        tmp_path,
+        seconds,
+        writers=3,
+        readers=4,
+        kill_every=2.0,
+        delays=delays,
+        suicide=0.0005,
+        pause=0.001,
     )
     print(outcome)
     assert not outcome.wrong, outcome.reports

@@ -49,7 +49,10 @@ def test_writes_to_distinct_paths_all_survive(
     db: str, crew: Crew, processes: int, scale: float, durability: str
 ) -> None:
     count = int(500 * scale)
-    calls = [("distinct", {"db": db, "durability": durability, "me": me, "count": count}) for me in range(processes)]
+    calls = [
+        ("distinct", {"db": db, "durability": durability, "me": me, "count": count})
+        for me in range(processes)
+    ]
     with Kernel(None, db) as kernel:
         kernel.session("founder").write("/memory/shared/first.md", "so that the store is there")
     acknowledged = crew.run("writing", calls)
@@ -73,7 +76,9 @@ def test_appends_to_one_note_all_survive_in_the_order_of_their_versions(
     db: str, crew: Crew, processes: int, scale: float, durability: str
 ) -> None:
     count = int(500 * scale)
-    calls = [("append", {"db": db, "durability": durability, "me": me, "count": count}) for me in range(processes)]
+    calls = [
+        ("append", {"db": db, "durability": durability, "me": me, "count": count}) for me in range(processes)
+    ]
     versions = crew.run("writing", calls)
 
     with Kernel(None, db) as kernel:
@@ -93,7 +98,10 @@ def test_compare_and_swap_increments_are_neither_lost_nor_doubled(
     count = int(200 * scale)
     with Kernel(None, db) as kernel:
         kernel.session("founder").write("/memory/shared/counter.md", "0")
-    calls = [("increment", {"db": db, "durability": durability, "me": me, "count": count}) for me in range(processes)]
+    calls = [
+        ("increment", {"db": db, "durability": durability, "me": me, "count": count})
+        for me in range(processes)
+    ]
     written = crew.run("writing", calls)
 
     assert sorted(number for each in written for number in each) == list(range(1, processes * count + 1))

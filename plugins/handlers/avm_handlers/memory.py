@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vfs_core.config_text import Template
 from vfs_core.errors import Invalid, NotFound
 from vfs_core.handler import BaseHandler, Context
 from vfs_core.types import JSON, Node, Stat
@@ -27,6 +28,10 @@ class MemoryHandler(BaseHandler):
         if not isinstance(root, str) or not root.startswith("/"):
             raise Invalid(
                 "the handler 'memory' needs config.root, a directory of the store such as /memory/shared"
+            )
+        if isinstance(root, Template):
+            raise Invalid(
+                f"config.root of the handler 'memory' is one directory and names no parameters: {str(root)!r}"
             )
         self._root = root.rstrip("/")
 
@@ -48,7 +53,7 @@ class MemoryHandler(BaseHandler):
 
     def list(self, path: str, context: Context) -> list[str]:
         """The names that the caller may know of."""
-        entries = context.session.list(self._at(context) or "/")
+        entries = context.session.list(self._at(context))
         return [entry.name + "/" if entry.is_directory else entry.name for entry in entries]
 
     def stat(self, path: str, context: Context) -> Stat | None:
@@ -68,4 +73,4 @@ class MemoryHandler(BaseHandler):
         context.session.rename(self._at(context), f"{self._root}/{new[len(prefix) :]}")
 
     def _at(self, context: Context) -> str:
-        return f"{self._root}/{context.relative}" if context.relative else self._root
+        return f"{self._root}/{context.relative}" if context.relative else self._root or "/"

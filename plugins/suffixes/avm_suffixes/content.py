@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vfs_core.errors import PluginError
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
 
@@ -37,12 +38,16 @@ class Info(BaseSuffix):
     read_operation = Operation.STAT
 
     def read(self, context: SuffixContext) -> str:
-        """A line for each suffix: name, `r` or `rw`, summary; separated by tabs."""
+        """A line for each suffix: name, `r` or `rw`, summary, separated by tabs; `-` and why for one that is broken."""
         kernel = context.session.kernel
         directory = context.stat().is_directory
         lines = []
         for name, spec in sorted(kernel.registry.suffixes().items()):
-            suffix = kernel.suffix(name)
+            try:
+                suffix = kernel.suffix(name)
+            except PluginError as error:
+                lines.append(f":{name}\t-\t{error}\n")
+                continue
             if suffix.on_directories if directory else suffix.on_files:
                 access = "r" if suffix.write_operation is None else "rw"
                 lines.append(f":{name}\t{access}\t{spec.summary}\n")

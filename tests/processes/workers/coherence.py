@@ -22,11 +22,12 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from avm_builtin.storage.sqlite.store import SqliteStore
 from common import main, map_words, open_kernel, ready
 
+from avm_builtin.storage.sqlite.store import SqliteStore
 from vfs_core.bell import Bell
 from vfs_core.errors import Conflict, Denied, NotFound
 from vfs_core.kernel import Kernel
@@ -228,10 +229,8 @@ KINDS: dict[str, type[Cell]] = {
 
 def _unless_gone(operate: Callable[[], object]) -> None:
     """Do what has no second time: where the name is gone, it has been done already."""
-    try:
+    with suppress(NotFound):
         operate()
-    except NotFound:
-        pass
 
 
 # --- delays, deaths and sabotage -----------------------------------------------------------------
@@ -349,7 +348,13 @@ def _count_up(kernel: Kernel, words: memoryview, counter: int, counters: int, me
 
 
 def read(
-    db: str, words_path: str, cells: list[tuple[int, str]], counters: int, writers: int, me: int, delays: float
+    db: str,
+    words_path: str,
+    cells: list[tuple[int, str]],
+    counters: int,
+    writers: int,
+    me: int,
+    delays: float,
 ) -> list[str]:
     """Read all cells over and over; returns what was wrong, in words."""
     words = map_words(words_path)

@@ -7,7 +7,6 @@ import mmap
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from vfs_core.config import Config, StorageSettings
@@ -27,12 +26,6 @@ def map_words(path: str) -> memoryview:
         return memoryview(mmap.mmap(fd, 0)).cast("Q")
     finally:
         os.close(fd)
-
-
-def make_words(path: Path, count: int) -> memoryview:
-    """A new file of so many words, all 0."""
-    path.write_bytes(bytes(8 * count))
-    return map_words(str(path))
 
 
 def ready() -> None:

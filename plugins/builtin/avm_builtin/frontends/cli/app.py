@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from pathlib import Path
 
 import click
 
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> int:
     """Run the command line and return its exit code."""
     app = App()
     try:
-        _speak_utf8()
+        _prepare_streams()
         code = _run(app, utf8_arguments(argv))
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the outermost place: whatever it is becomes an exit code
@@ -85,8 +86,11 @@ def _run(app: App, argv: list[str]) -> int:
     return 0
 
 
-def _speak_utf8() -> None:
-    """Names and contents are UTF-8 in AVM, whatever the locale says."""
-    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
-        if isinstance(stream, io.TextIOWrapper):
+def _prepare_streams() -> None:
+    """Names and contents are UTF-8 in AVM, whatever the locale says; a closed stream takes what it is given."""
+    for name, errors in (("stdout", "surrogateescape"), ("stderr", "backslashreplace")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors=errors)

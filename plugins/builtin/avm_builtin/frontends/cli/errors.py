@@ -109,6 +109,8 @@ def describe(error: BaseException) -> str:
 
 def _describe_usage(error: click.ClickException) -> str:
     message = error.format_message()
+    if message.startswith("Usage: "):
+        return f"a command is missing.\n{message}"  # click's NoArgsIsHelpError: the message is the help
     context = getattr(error, "ctx", None)
     if isinstance(error, click.NoSuchOption):
         message += " Before words that begin with '-', put '--'."

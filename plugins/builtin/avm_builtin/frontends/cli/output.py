@@ -18,7 +18,7 @@ from vfs_core.types import JSON
 _BREAKS = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _HOSTILE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, what reorders text, and bytes that were not UTF-8."""
-_HOSTILE_IN_LINES = re.compile(_HOSTILE.pattern.replace(r"\x00-\x1f", r"\x00-\x09\x0b-\x1f"))
+_HOSTILE_IN_LINES = re.compile(_HOSTILE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
 
 
 def _escape(match: re.Match[str]) -> str:

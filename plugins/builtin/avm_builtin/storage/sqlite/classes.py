@@ -72,6 +72,11 @@ class Classes:
             self._plain[owner, group, mode] = id
         return id
 
+    @property
+    def has_pending(self) -> bool:
+        """Whether the running transaction has made classes: every policy must hear of them."""
+        return bool(self._pending)
+
     def committed(self) -> None:
         """What the transaction interned is there to stay."""
         self._pending.clear()

@@ -103,7 +103,8 @@ class SqliteTransaction(Transaction):
                 if isinstance(error, apsw.Error):
                     raise self._database.translate(error) from error
                 return
-            self._bell.announce(self._sequence, self._touched, self._everything)
+            everything = self._everything or self._classes.has_pending
+            self._bell.announce(self._sequence, self._touched, everything)
             try:
                 self._database.commit()
             except BaseException:
@@ -180,7 +181,7 @@ class SqliteTransaction(Transaction):
             if base_version:
                 raise Conflict(f"{path} does not exist, and the write was based on version {base_version}")
             return self._create_file(path, place, data, journal.WRITE, patch, parents)
-        self._check(Operation.WRITE, self._found(path, row))
+        self._judge_taken(Operation.WRITE, path, row)
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
         if base_version is not None and base_version != row[6]:
@@ -196,7 +197,7 @@ class SqliteTransaction(Transaction):
         row = self._locate(path)
         if row is None:
             return self._create_file(path, self._judge_creation(path), data, journal.APPEND, None, True)
-        self._check(Operation.WRITE, self._found(path, row))
+        self._judge_taken(Operation.WRITE, path, row)
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
         written = contents.append(self._connection, _stored(row), data)
@@ -241,7 +242,7 @@ class SqliteTransaction(Transaction):
     def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
         row = self._locate(path)
         if row is not None:
-            self._check(Operation.STAT, self._found(path, row))
+            self._judge_taken(Operation.STAT, path, row)
             if exist_ok and row[1] == DIRECTORY:
                 return self._names.stat(row)
             raise Exists(f"{path} exists already")
@@ -257,6 +258,14 @@ class SqliteTransaction(Transaction):
         if len(name.encode()) > NAME_MAX or len(path.encode()) > PATH_MAX:
             raise Invalid(f"{path!r} is too long")
         return place
+
+    def _judge_taken(self, operation: Operation, path: str, row: Row, directory: int = 0) -> None:
+        """Judge what would make `path` if it were not taken: to whom it does not exist, as if it were absent."""
+        try:
+            self._check(operation, self._found(path, row, directory))
+        except NotFound:
+            self._judge_creation(path)
+            raise
 
     def _nearest(self, path: str) -> _Place:
         while True:
@@ -400,7 +409,7 @@ class SqliteTransaction(Transaction):
                 Operation.CREATE, Found(new, None, place.within, 0, place.id, self._sequence, place.own)
             )
         else:
-            self._check(Operation.DELETE, self._found(new, target, place.own))
+            self._judge_taken(Operation.DELETE, new, target, place.own)
         self._refuse_fixed(old, "moved")
         if old == new:
             return Moved(0, self._sequence)

@@ -41,6 +41,8 @@ def export(context: click.Context, dest: str, path: str | None, force: bool) -> 
     """
     app = context.find_object(App)
     assert app is not None
+    if not dest:
+        raise click.UsageError("DEST is empty; name a directory, a file that ends in .jsonl, or '-'")
     session = app.session
     with Progress("notes") as progress:
         outcome = Outcome(progress)

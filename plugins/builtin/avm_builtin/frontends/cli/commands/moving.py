@@ -9,7 +9,7 @@ import click
 from avm_builtin.frontends.cli.output import counted, note, printable, put_json
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
-from vfs_core.errors import NotADirectory, NotFound
+from vfs_core.errors import Exists, NotADirectory, NotFound
 from vfs_core.types import Stat
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def _target(session: Session, source: Stat, old: str, new: str) -> str:
         there: Stat | None = session.stat(new)
     except NotFound:
         there = None
-    into = there is not None and there.is_directory and there.id != source.id
+    if there is not None and there.id == source.id:
+        raise Exists(f"{old} and {new} are the same")
+    into = there is not None and there.is_directory
     if there is None and new.endswith("/") and not source.is_directory:
         into = True
     if there is not None and new.endswith("/") and not there.is_directory:

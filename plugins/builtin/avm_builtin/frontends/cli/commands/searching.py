@@ -9,10 +9,14 @@ from avm_builtin.frontends.cli.output import counted, entry, note, printable, pu
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
 
+_MOST = 1_000_000
+
 
 @click.command()
 @click.argument("words", nargs=-1, required=True, metavar="QUERY...")
-@click.option("-n", "--limit", type=click.IntRange(1), default=10, show_default=True, help="At most so many.")
+@click.option(
+    "-n", "--limit", type=click.IntRange(1, _MOST), default=10, show_default=True, help="At most so many."
+)
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Only what has this tag. Repeatable.")
 @click.option("--in", "under", type=NotePath(), default="/", metavar="DIR", help="Only below this directory.")
 @click.pass_context
