@@ -348,3 +348,30 @@ def test_a_free_path_names_no_virtual_node_and_stays_as_long(text: str) -> None:
     assert not [name for name in free.split("/") if split_suffix(name, suffixes)]
     assert len(free) == len(path)
     assert free_path(free, suffixes) == free
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+
+def test_progress_is_shown_on_a_terminal_after_a_second_and_wiped(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("avm_builtin.frontends.cli.progress.on_terminal", lambda stream: True)
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    with Progress("notes", 2000) as bar:
+        bar.add(500)
+        assert capfd.readouterr().err == ""
+        now = 1.1
+        bar.add(500)
+        assert capfd.readouterr().err == f"\r\x1b[K[{'#' * 15}{' ' * 15}] 1,000 of 2,000 notes"
+    assert capfd.readouterr().err == "\r\x1b[K"
+
+
+def test_progress_is_not_shown_where_nobody_looks(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Progress("notes") as bar:
+        monkeypatch.setattr("time.monotonic", lambda: 1e9)
+        bar.add()
+    assert capfd.readouterr().err == ""

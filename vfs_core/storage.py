@@ -165,6 +165,9 @@ class Transaction(ABC):
     raises leaves no part of its change, even if the caller catches the error and goes on. All may raise NotFound,
     NotADirectory, ReadOnly, NoSpace, StoreBusy.
 
+    Where a name is taken that would be made (by `write`, `append`, `mkdir`, `rename`), and the check says NotFound,
+    CREATE is asked as well, as if the name were absent: so a refusal reads the same either way.
+
     A class id that a check meets may have been made by this transaction: if it is rolled back, the id may come
     to mean another class, so nothing decided inside may be remembered then.
     """

@@ -263,7 +263,7 @@ class Machine(RuleBasedStateMachine):
         target = self.things.get(new)
         if answer == ALLOWED:
             known = is_known(self.world, self.agents[who], new)
-            answer = self.ask(who, "delete" if known else "create", new)
+            answer = self.ask(who, ("delete" if replace else "stat") if known else "create", new)
             if target and not known and answer == ALLOWED:
                 answer = UNKNOWN
         if answer == ALLOWED:

@@ -141,7 +141,7 @@ class MemoryTransaction(Transaction):
     def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
         self._alive()
         if path in self.state.names:
-            node = self._present(Operation.STAT, path)
+            node = self._taken(Operation.STAT, path)
             if node.kind is Kind.DIRECTORY and exist_ok:
                 return node.stat()
             raise Exists(f"{path}: exists already")
@@ -178,7 +178,7 @@ class MemoryTransaction(Transaction):
         elif replace:
             self._require_replaceable(node, new)
         else:
-            self._present(Operation.STAT, new)
+            self._taken(Operation.STAT, new)
             raise Exists(f"{new}: exists already")
         self._judge_widening(old, new)
         if taken:
@@ -199,7 +199,7 @@ class MemoryTransaction(Transaction):
 
     def _require_replaceable(self, node: MemoryNode, new: str) -> None:
         """POSIX: a file replaces a file, a directory an empty directory."""
-        target = self._present(Operation.DELETE, new)
+        target = self._taken(Operation.DELETE, new)
         if new in FIXED:
             raise InUse(f"{new}: is a fixed place of the store and cannot be replaced")
         if target.kind is Kind.DIRECTORY and node.kind is not Kind.DIRECTORY:
@@ -350,10 +350,19 @@ class MemoryTransaction(Transaction):
             raise NotFound.at(path)
         return node
 
+    def _taken(self, operation: Operation, path: str) -> MemoryNode:
+        """A name that is taken; to whom may not know of it, the answer is as if it were absent."""
+        try:
+            return self._present(operation, path)
+        except NotFound:
+            found = self.state.find(path, directory=True)
+            self._check(Operation.CREATE, found._replace(stat=None, own=0))
+            raise
+
     def _present_or_creatable(self, path: str) -> MemoryNode | None:
         """Ask to write what is there, or to create what is not."""
         if path in self.state.names:
-            return self._present(Operation.WRITE, path)
+            return self._taken(Operation.WRITE, path)
         self._alive()
         self._check(Operation.CREATE, self.state.find(path, directory=True))
         return None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vfs_core.errors import Denied, Invalid, NotFound
-from vfs_core.storage import Found, LinkRow, Operation, Store, Transaction, allow_all
+from vfs_core.storage import Check, Found, LinkRow, Operation, Store, Transaction, allow_all
 from vfs_core.testing.store_help import (
     AKASHI,
     FOUNDER,
@@ -30,6 +30,16 @@ Change = Callable[[Transaction], object]
 
 A, B, D = "/memory/a", "/memory/b", "/memory/d"
 PRIVATE = "/memory/private/akashi"
+
+
+def hide(path: str) -> Check:
+    """A check to which one name does not exist, and which allows everything else."""
+
+    def check(operation: Operation, found: Found) -> None:
+        if found.path == path and found.stat is not None:
+            raise NotFound.at(path)
+
+    return check
 
 
 def furnish(store: Store) -> None:
@@ -138,6 +148,38 @@ class StoreRightsTests(StoreFixtures):
             with store.transaction(AKASHI, Recorder(number)) as transaction, pytest.raises(Denied):
                 change(transaction)
             assert picture(store) == before, f"question {number}"
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda tx: tx.write(A, b"mine"),
+            lambda tx: tx.append(A, b"mine"),
+            lambda tx: tx.mkdir(A),
+            lambda tx: tx.rename(B, A),
+            lambda tx: tx.rename(B, A, replace=True),
+        ],
+        ids=["write", "append", "mkdir", "rename", "rename and replace"],
+    )
+    def test_a_taken_name_that_may_not_be_known_is_judged_as_if_it_were_absent(
+        self, store: Store, change: Change
+    ) -> None:
+        furnish(store)
+        before = picture(store)
+
+        def check(operation: Operation, found: Found) -> None:
+            if found.path != A:
+                return
+            if found.stat is not None:
+                raise NotFound.at(A)
+            assert operation is Operation.CREATE
+            assert store.directory_class(found.within) and store.node_class(found.directory)
+            raise Denied("nothing may be made here")
+
+        with pytest.raises(Denied), store.transaction(KURO, check) as transaction:
+            change(transaction)
+        with pytest.raises(NotFound), store.transaction(KURO, hide(A)) as transaction:
+            change(transaction)
+        assert picture(store) == before
 
     def test_the_check_sees_all_that_is_known(self, store: Store) -> None:
         furnish(store)

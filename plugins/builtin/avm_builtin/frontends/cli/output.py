@@ -61,6 +61,16 @@ def put_json(value: JSON) -> None:
     put(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def content_json(data: bytes) -> dict[str, str]:
+    """Content as JSON can carry it: `content` if it is UTF-8, else `base64`."""
+    try:
+        return {"content": data.decode()}
+    except UnicodeDecodeError:
+        import base64
+
+        return {"base64": base64.b64encode(data).decode("ascii")}
+
+
 def note(text: str) -> None:
     """Say something that is not data."""
     sys.stderr.write(printable_lines(text) + "\n")

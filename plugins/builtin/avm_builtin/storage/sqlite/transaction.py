@@ -409,7 +409,7 @@ class SqliteTransaction(Transaction):
                 Operation.CREATE, Found(new, None, place.within, 0, place.id, self._sequence, place.own)
             )
         else:
-            self._judge_taken(Operation.DELETE, new, target, place.own)
+            self._judge_taken(Operation.DELETE if replace else Operation.STAT, new, target, place.own)
         self._refuse_fixed(old, "moved")
         if old == new:
             return Moved(0, self._sequence)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING
 
 import click
 
 from avm_builtin.frontends.cli.errors import describe, exit_code
-from avm_builtin.frontends.cli.output import note, put_bytes, put_json
+from avm_builtin.frontends.cli.output import content_json, note, put_bytes, put_json
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import VfsError
@@ -74,14 +73,6 @@ def node_json(node: Node) -> dict[str, JSON]:
         "owner": node.stat.owner,
         "modified": node.stat.modified.isoformat(),
     }
-
-
-def content_json(data: bytes) -> dict[str, str]:
-    """Content as JSON can carry it: `content` if it is UTF-8, else `base64`."""
-    try:
-        return {"content": data.decode()}
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode("ascii")}
 
 
 def _announce(node: Node) -> None:

@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from avm_builtin.frontends.cli.output import content_json
 from vfs_core.errors import Invalid
 from vfs_core.types import JSON, Link, Node, Stat
 
@@ -34,11 +35,7 @@ class Record:
 
 def node_line(node: Node, links: list[Link]) -> str:
     """A note as a line."""
-    described: dict[str, JSON] = {"path": node.path}
-    try:
-        described["content"] = node.data.decode()
-    except UnicodeDecodeError:
-        described["base64"] = base64.b64encode(node.data).decode("ascii")
+    described: dict[str, JSON] = {"path": node.path, **content_json(node.data)}
     described["meta"] = node.meta
     described["mode"] = f"{node.stat.mode:04o}"
     described["links"] = [{"kind": link.kind, "target": link.target, "weight": link.weight} for link in links]
