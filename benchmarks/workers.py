@@ -66,6 +66,7 @@ def contend(db: str, durability: str, wait: str, me: int, writers: int, count: i
     else:
         raw = Raw(Path(db), durability.upper(), wait)
         write = raw.write
+    write(paths[0], bodies[0])  # what is opened and imported late is so by now
     say("ready")
     listen()
     start = time.perf_counter()

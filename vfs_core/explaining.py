@@ -51,12 +51,10 @@ def explain(session: Session, path: str) -> AccessReport:
         served = tuple(_provided(session, agent, path) for agent in agents)
         return AccessReport(path, "", "", "", None, rule or matched.route.rule.where, {}, served)
     found = store.find(path)._replace(directory=store.find(split(path)[0]).own)
-    session.judge.check(
-        Operation.READ if found.stat and not found.stat.is_directory else Operation.LIST, found
-    )
+    session.judge.check(Operation.READ, found)
     assert found.stat is not None
     own = store.node_class(found.own)
-    inherited = store.directory_class(found.within).shares
+    inherited = {grant.agent: grant.access for grant in store.directory_class(found.within).grants}
     shown = []
     for agent in agents:
         judge = Judge(policy, Principal(agent, agent), store)

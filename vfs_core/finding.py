@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from vfs_core.errors import Invalid
+from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of
 from vfs_core.search import Match, SearchQuery
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CATCH_UP_SECONDS = 2.0
 """How long a search waits for the index to take in what is new."""
+MAX_HITS = 1_000_000
 _SNIPPET_BYTES = 256 * 1024
 
 
@@ -50,8 +51,8 @@ class Stats:
 
 def search(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Results:
     """Search the index, and check what it gives until `limit` hits are found."""
-    if limit < 1:
-        raise Invalid(f"limit is at least 1, not {limit}")
+    if not 1 <= limit <= MAX_HITS:
+        raise Invalid(f"limit is from 1 to {MAX_HITS:,}, not {limit}")
     judge = session.judge
     visible = judge.visible()
     runner = session.kernel.search()
@@ -87,10 +88,15 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
     hits = []
     for found, score in chosen[:limit]:
         assert found.stat is not None
-        current = session.store.read(found.path) if found.stat.size <= _SNIPPET_BYTES else found
-        text = current.data.decode("utf-8", "replace")
+        current = found
+        if found.stat.size <= _SNIPPET_BYTES:
+            try:
+                current = session.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
+            except (NotFound, Denied):
+                continue  # closed, moved or deleted since: the next search will say so
         if current.stat is None or current.stat.id != found.stat.id:
-            continue  # moved or deleted since: the next search will say so
+            continue
+        text = current.data.decode("utf-8", "replace")
         hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
     return Results(hits, behind)
 

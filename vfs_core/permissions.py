@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from vfs_core.bell import EPOCH
 from vfs_core.config import Config
 from vfs_core.errors import Denied, NotFound, NotOwner, VfsError
-from vfs_core.path import Pattern, compile_pattern, is_within, private_space, space_of, split
+from vfs_core.path import PRIVATE, Pattern, compile_pattern, is_within, private_space, space_of, split
 from vfs_core.storage import Found, Operation, Store
 from vfs_core.types import Principal, User
-from vfs_core.visibility import DirectoryClass, NodeClass, Visible
+from vfs_core.visibility import Bar, DirectoryClass, Grant, NodeClass, Visible
 
 ORDINARY = frozenset({"read", "write", "delete", "share", "search_all", "export"})
 """What an agent holds unless its capabilities are declared."""
@@ -46,6 +46,8 @@ _BY_NAME = frozenset({Operation.CREATE, Operation.SEARCH, Operation.STAT, Operat
 """Operations for which more than the classes may count: the name itself."""
 _READ, _WRITE, _SEARCH_BIT = 4, 2, 1
 _STICKY = 0o1000
+_SHARED = {"r": _READ | _SEARCH_BIT, "rw": _READ | _WRITE | _SEARCH_BIT}
+"""What a share gives, in permission bits."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,20 @@ class Policy:
             return Ceiling("ro", ceiling.rule)
         return ceiling
 
+    def is_uniform_below(self, path: str, agent: str) -> bool:
+        """Whether certainly no rule keeps the agent from changing anything below a directory."""
+        if not self.has_rules or is_within(path, private_space(agent)):
+            return not self._rules
+        for pattern, access, _ in self._rules:
+            covers = pattern.text.endswith(("/*", "/**")) and pattern.text.rstrip("*").rstrip("/") == (
+                pattern.prefix if pattern.prefix != "/" else ""
+            )
+            if covers and is_within(path, pattern.prefix):
+                return access == "rw"
+            if access != "rw" and (is_within(path, pattern.prefix) or is_within(pattern.prefix, path)):
+                return False
+        return self._default in (None, "rw")
+
     def user(self, name: str, stored: Mapping[str, User]) -> User:
         """An agent with its groups: as declared, else as stored, else unknown."""
         declared = None if self.declared is None else self.declared.get(name)
@@ -134,10 +150,16 @@ class Verdict:
 
     error: type[VfsError] | None = None
     reason: str = ""
+    names_operation: bool = True
+    """Whether the message may say what was asked; a key's must read alike for what is there and what is not."""
 
 
 _ALLOWED = Verdict()
 _HIDDEN = Verdict(NotFound)
+
+
+def _is_space_of_another(path: str, agent: str) -> bool:
+    return split(path)[0] == PRIVATE and path != private_space(agent)
 
 
 class Judge:
@@ -170,6 +192,10 @@ class Judge:
         if verdict.error is not None:
             raise self._error(verdict, operation, found.path)
 
+    def check_read(self, found: Found) -> None:
+        """`check` for reading a name."""
+        self.check(Operation.READ, found)
+
     def allows(self, operation: Operation, found: Found) -> bool:
         """Whether `check` would pass."""
         return self.judge(operation, found).error is None
@@ -178,6 +204,9 @@ class Judge:
         """Decide on a name in the store: known at all? then key, rule, mode and capability in order."""
         self._refresh()
         path = found.path
+        keyed = self._keyed(operation, path)
+        if keyed is not _ALLOWED:
+            return keyed
         outer = self._outer(operation, path, None)
         if outer is _HIDDEN or (found.stat is None and operation is not Operation.CREATE):
             return _HIDDEN
@@ -195,6 +224,8 @@ class Judge:
                 inner = _ALLOWED if operation in (Operation.STAT, Operation.LIST) else _PASSAGE
         if inner is _HIDDEN:
             return _HIDDEN
+        if operation is Operation.DELETE and _is_space_of_another(path, self._agent):
+            return Verdict(Denied, "a private space is removed by its agent alone")
         if outer.error is not None:
             return outer
         if inner.error is not None:
@@ -203,6 +234,12 @@ class Judge:
         if self._plain and verdict.error is None and operation not in _BY_NAME and found.own:
             self._allowed.add((operation, found.within, found.own, found.directory))
         return verdict
+
+    def check_ceiling(self, operation: Operation, path: str) -> None:
+        """Raise what key and rules alone say of an operation on a path."""
+        for verdict in (self._keyed(operation, path), self._outer(operation, path, None)):
+            if verdict.error is not None:
+                raise self._error(verdict, operation, path)
 
     def check_provided(self, operation: Operation, path: str) -> None:
         """Raise what the policy says of an operation on a path that a provider serves."""
@@ -216,6 +253,9 @@ class Judge:
     def require(self, capability: str, what: str) -> None:
         """Raise Denied if the principal lacks a capability."""
         self._refresh()
+        scope = self.principal.key
+        if scope is not None and capability not in scope.actions:
+            raise Denied(f"{self._agent} may not {what}: the key does not cover '{capability}'")
         if self._holds(capability).error is not None:
             raise Denied(f"{self._agent} may not {what}: it lacks the capability '{capability}'")
 
@@ -245,20 +285,30 @@ class Judge:
     def _make_visible(self) -> Visible:
         everywhere = "search_all" in self._held
         elevated = self._elevated()
-        opened, readable, shared, granted = set(), set(), set(), set()
+        opened, readable, granted = set(), set(), set()
+        lent: dict[str, set[int]] = {}
+        owned: dict[str, set[int]] = {}
         for id, each in self._classes.items():
             if isinstance(each, DirectoryClass):
                 if not everywhere and each.space != self._agent:
                     continue
-                if elevated or self._enters(each):
+                grants = self._grants(each)
+                if elevated or self._enters(each) or (grants and each.space is None):
                     opened.add(id)
-                if self._agent in each.shares:
-                    shared.add(id)
+                for grant in grants:
+                    lent.setdefault(grant.owner, set()).add(id)
             else:
+                owned.setdefault(each.owner, set()).add(id)
                 if elevated or each.bits_for(self._agent, self._groups) & _READ:
                     readable.add(id)
                 if everywhere and self._agent in each.shares:
                     granted.add(id)
+        shared = {
+            (directory, node)
+            for owner, directories in lent.items()
+            for directory in directories
+            for node in owned.get(owner, ())
+        }
         return Visible(
             frozenset(opened), frozenset(readable), frozenset(shared), frozenset(granted), self._last_class
         )
@@ -328,14 +378,26 @@ class Judge:
         until = self.principal.elevated_until_ns
         return bool(until) and time.time_ns() < until
 
-    def _outer(self, operation: Operation, path: str, default: str | None) -> Verdict:
-        """Steps 1 and 2: the key's scope, then the rule. `default` is the access where no rule applies."""
+    def _keyed(self, operation: Operation, path: str) -> Verdict:
+        """Step 1: what the key allows, whether or not there is anything at the path."""
         scope = self.principal.key
-        if scope is not None:
-            if scope.expires_ns is not None and time.time_ns() >= scope.expires_ns:
-                return Verdict(Denied, "the key has expired")
-            if not any(re.fullmatch(compile_pattern(pattern).regex, path) for pattern in scope.paths):
+        if scope is None:
+            return _ALLOWED
+        if scope.expires_ns is not None and time.time_ns() >= scope.expires_ns:
+            return Verdict(Denied, "the key has expired", False)
+        patterns = [compile_pattern(pattern) for pattern in scope.paths]
+        if not any(re.fullmatch(pattern.regex, path) for pattern in patterns):
+            above = operation in (Operation.STAT, Operation.LIST) and any(
+                is_within(pattern.prefix, path) for pattern in patterns
+            )
+            if not above:
                 return _HIDDEN
+        elif str(operation) not in scope.actions and _NEEDS[operation] not in scope.actions:
+            return Verdict(Denied, f"the key does not cover '{_NEEDS[operation]}'", False)
+        return _ALLOWED
+
+    def _outer(self, operation: Operation, path: str, default: str | None) -> Verdict:
+        """Step 2: the rule. `default` is the access where none applies."""
         verdict = _ALLOWED
         access, rule = default, "what providers serve is read-only unless a rule says rw"
         if self.policy.has_rules:
@@ -346,12 +408,6 @@ class Judge:
             return _HIDDEN
         if access == "ro" and operation not in _READS:
             verdict = Verdict(Denied, f"by the rule '{rule}'")
-        if (
-            scope is not None
-            and str(operation) not in scope.actions
-            and _NEEDS[operation] not in scope.actions
-        ):
-            return Verdict(Denied, f"the key does not cover '{operation}'")
         return verdict
 
     def _is_anothers(self, path: str) -> bool:
@@ -362,29 +418,39 @@ class Judge:
         """Step 3 and the directories of step 4: whether the agent gets into a directory without a share."""
         if directory.space is not None and directory.space != self._agent:
             return False
-        for bar in directory.bars:
-            if (
-                not NodeClass(bar.owner, bar.group, bar.mode).bits_for(self._agent, self._groups)
-                & _SEARCH_BIT
-            ):
-                return False
-        return True
+        return all(self._passes(bar) for bar in directory.bars)
+
+    def _passes(self, bar: Bar) -> bool:
+        bits = NodeClass(bar.owner, bar.group, bar.mode).bits_for(self._agent, self._groups)
+        return bool(bits & _SEARCH_BIT)
+
+    def _grants(self, directory: DirectoryClass) -> list[Grant]:
+        """The shares above that reach this agent here."""
+        return [
+            grant
+            for grant in directory.grants
+            if grant.agent == self._agent and all(self._passes(bar) for bar in grant.bars)
+        ]
+
+    def _bits(self, directory: DirectoryClass, node: NodeClass) -> int:
+        """The permission bits that this agent has on a node in a directory: by its mode, by the shares above.
+
+        In another's private space modes count for nothing: only a share opens it.
+        """
+        grants = self._grants(directory)
+        bits = 0
+        if self._enters(directory) or (grants and directory.space is None):
+            bits = node.bits_for(self._agent, self._groups)
+        for grant in grants:
+            if grant.owner == node.owner:
+                bits |= _SHARED[grant.access]
+        return bits
 
     def _judge_classes(self, operation: Operation, found: Found) -> Verdict:
         """Steps 3 and 4 for a name that exists."""
-        directory = self._directory(found.within)
-        node = self._node(found.own)
-        agent = self._agent
-        above, own = directory.shares.get(agent), node.shares.get(agent)
-        entered = self._enters(directory)
-        if above is None and own is None and not entered:
-            return _HIDDEN
-        bits = node.bits_for(agent, self._groups) if entered else 0
-        owner = node.owner == agent and (entered or above is not None)
-        if above is not None or own is not None:
-            bits |= _READ | _SEARCH_BIT
-        if "rw" in (above, own):
-            bits |= _WRITE
+        directory, node = self._directory(found.within), self._node(found.own)
+        bits = self._bits(directory, node) | _SHARED.get(node.shares.get(self._agent, ""), 0)
+        owner = node.owner == self._agent and (self._enters(directory) or bool(self._grants(directory)))
         if not bits and not owner:
             return _HIDDEN
         if operation is Operation.STAT:
@@ -392,7 +458,7 @@ class Judge:
         if operation in (Operation.SHARE, Operation.MODE):
             return _ALLOWED if owner else Verdict(NotOwner, f"only its owner, {node.owner}, may do that")
         if operation is Operation.DELETE:
-            return self._judge_removal(found, node, entered, above)
+            return self._judge_removal(found, directory, node)
         needed = {Operation.LIST: _READ | _SEARCH_BIT}.get(
             operation, _READ if operation in _READS else _WRITE
         )
@@ -400,13 +466,10 @@ class Judge:
             return _ALLOWED
         return Verdict(Denied, f"by its mode {node.mode:04o} (owner {node.owner}, group {node.group})")
 
-    def _judge_removal(self, found: Found, node: NodeClass, entered: bool, above: str | None) -> Verdict:
+    def _judge_removal(self, found: Found, directory: DirectoryClass, node: NodeClass) -> Verdict:
         """Removing a name changes its directory, so it is the directory's mode that counts."""
-        if above == "rw":
-            return _ALLOWED
         parent = self._node(found.directory)
-        bits = parent.bits_for(self._agent, self._groups) if entered else 0
-        if not bits & _WRITE:
+        if not self._bits(directory, parent) & _WRITE:
             return Verdict(Denied, f"by the mode {parent.mode:04o} of its directory (owner {parent.owner})")
         if parent.mode & _STICKY and self._agent not in (node.owner, parent.owner):
             return Verdict(Denied, f"by the sticky bit of its directory: only {node.owner} may remove it")
@@ -414,17 +477,13 @@ class Judge:
 
     def _judge_creation(self, found: Found) -> Verdict:
         """Steps 3 and 4 for a name that is absent: judged by the nearest directory that exists."""
-        directory = self._directory(found.within)
-        parent = self._node(found.directory)
-        shared = directory.shares.get(self._agent)
-        if shared == "rw":
-            return _ALLOWED
+        directory, parent = self._directory(found.within), self._node(found.directory)
         space = space_of(found.path)
-        if (space is not None and space != self._agent) or not self._enters(directory):
-            if shared is not None:
-                return Verdict(Denied, "it is shared with you for reading only")
+        if space not in (None, self._agent) and directory.space != space:
+            return _HIDDEN  # a space that is not there yet
+        if not self._enters(directory) and not self._grants(directory):
             return _HIDDEN
-        bits = parent.bits_for(self._agent, self._groups)
+        bits = self._bits(directory, parent)
         if bits & 3 == 3:
             return _ALLOWED
         return Verdict(Denied, f"by the mode {parent.mode:04o} of the directory (owner {parent.owner})")
@@ -440,14 +499,15 @@ class Judge:
         return self._holds(_NEEDS[operation])
 
     def _holds(self, capability: str) -> Verdict:
-        if capability in self._held or self._elevated():
+        if capability in self._held:
             return _ALLOWED
         return Verdict(Denied, f"{self._agent} lacks the capability '{capability}'")
 
     def _error(self, verdict: Verdict, operation: Operation, path: str) -> VfsError:
         if verdict.error is None or verdict.error is NotFound:
             return NotFound.at(path)
-        return verdict.error(f"{path}: {operation} denied: {verdict.reason}")
+        asked = f"{operation} denied" if verdict.names_operation else "denied"
+        return verdict.error(f"{path}: {asked}: {verdict.reason}")
 
 
 _PASSAGE = Verdict(Denied, "only something below this directory is shared with you")

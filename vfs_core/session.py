@@ -116,8 +116,7 @@ class Session:
     def _read_stored(self, text: str, path: str) -> Node:
         kernel = self.kernel
         generation, store = kernel.generation, kernel.store
-        found = store.read(path)
-        self.judge.check(Operation.READ, found)
+        found = store.read(path, self.judge.check_read)
         stat = found.stat
         assert stat is not None
         if stat.kind is Kind.DIRECTORY:
@@ -218,16 +217,14 @@ class Session:
     def _stored_entries(self, path: str, after: str) -> Iterator[Entry]:
         """What the store has in a directory, page by page."""
         judge = self.judge
+        judge.check_ceiling(Operation.LIST, path)
+        found = self.store.find(path)
+        if found.stat is None and self._is_synthetic(path):
+            return
+        listable = found.stat is None or found.stat.is_directory
+        judge.check(Operation.LIST if listable else Operation.STAT, found)
         while True:
-            try:
-                page = self.store.children(path, after)
-            except NotADirectory:
-                judge.check(Operation.STAT, self.store.find(path))  # whoever may not know of it is told less
-                raise
-            if page.directory.stat is None and self._is_synthetic(path):
-                if not judge.knows_directory(path):
-                    raise NotFound.at(path)
-                return
+            page = self.store.children(path, after)
             judge.check(Operation.LIST, page.directory)
             for found in page.entries:
                 if judge.allows(Operation.STAT, found):
@@ -260,12 +257,14 @@ class Session:
                 open_directories.append(self._known_children(child.path))
 
     def _known_children(self, path: str) -> Iterator[Found]:
-        """What the agent may know of in a stored directory; nothing if it has gone."""
+        """What the agent may know of in a stored directory; nothing if it may not be listed, or has gone."""
         after = ""
         while True:
             try:
                 page = self.store.children(path, after)
             except NotADirectory:
+                return
+            if not self.judge.allows(Operation.LIST, page.directory):
                 return
             for child in page.entries:
                 if self.judge.allows(Operation.STAT, child):
@@ -404,7 +403,9 @@ class Session:
         self._refuse_space(target)
         self._check_new_name(target)
         with self.transaction() as tx:
-            return tx.rename(source.path, target.path, replace=replace)
+            moved = tx.rename(source.path, target.path, replace=replace)
+            self._check_rules_below(moved)
+            return moved
 
     def rename_prefix(self, old: str, new: str) -> Moved:
         """Move every name that starts with the path prefix `old` to the same name under `new`, all or none.
@@ -420,9 +421,30 @@ class Session:
             for path in (path for pair in moved.paths for path in pair):
                 self._refuse_space(Ref(path))
                 self._check_new_name(Ref(path))
+            self._check_rules_below(moved)
         if not moved.nodes:
             raise NotFound(f"{old}: nothing begins with this prefix")
         return moved
+
+    def _check_rules_below(self, moved: Moved) -> None:
+        """Refuse to move a directory out of, or into, rules that hold for what is in it.
+
+        In the transaction that has moved it, which is not visible to `store.children` yet.
+        """
+        policy, agent = self.kernel.policy, self.principal.agent
+        for old, new in moved.paths:
+            if policy.is_uniform_below(old, agent) and policy.is_uniform_below(new, agent):
+                continue
+            waiting = [old]
+            while waiting:
+                directory = waiting.pop()
+                found = self.store.find(directory)
+                if found.stat is None or not found.stat.is_directory:
+                    continue
+                for entry in children_of(self.store, directory):
+                    self.judge.check_ceiling(Operation.DELETE, entry.path)
+                    self.judge.check_ceiling(Operation.CREATE, new + entry.path[len(old) :])
+                    waiting.append(entry.path)
 
     # --- who may ---------------------------------------------------------------------------------
 
@@ -489,6 +511,8 @@ class Session:
         """Link two nodes. Needs to write the source and to read the target."""
         start, end = self._stored(source), self._stored(target)
         finding.check_link(kind, weight)
+        if start.path == end.path:
+            raise Invalid(f"{start.path} cannot be linked to itself")
         with self.transaction() as tx:
             tx.link(start.path, end.path, kind, weight)
 
@@ -579,7 +603,7 @@ class Session:
 
     def _check_file_name(self, ref: Ref) -> str:
         if ref.directory:
-            raise IsADirectory(f"{ref.path}/ names a directory, not a file")
+            raise IsADirectory(f"{ref.path.rstrip('/')}/ names a directory, not a file")
         self._refuse_space(ref)
         self._check_new_name(ref)
         return ref.path
@@ -642,6 +666,17 @@ class Session:
     def _write_suffix(self, ref: Ref, data: bytes) -> None:
         suffix = self._suffix(ref, lambda each: each.write_operation)
         _guarded(ref, lambda: suffix.write(SuffixContext(self, ref.path, ref.query), data))
+
+
+def children_of(store: Store, directory: str) -> Iterator[Found]:
+    """Everything that the store has in a directory, unjudged."""
+    after = ""
+    while True:
+        page = store.children(directory, after)
+        yield from page.entries
+        if not page.more:
+            return
+        after = split(page.entries[-1].path)[1]
 
 
 class _Judged:

@@ -79,6 +79,10 @@ def allow_all(operation: Operation, found: Found) -> None:
     """The check of what the system does itself (followers, doctor, tests of a store)."""
 
 
+def approve_all(found: Found) -> None:
+    """What `Store.read` asks where nobody need be asked."""
+
+
 class Listing(NamedTuple):
     """A page of a directory: the directory itself, its entries in order of name, and whether more follow."""
 
@@ -188,6 +192,9 @@ class Transaction(ABC):
     ) -> Version:
         """Replace (or create) a file's content.
 
+        What is made belongs to the agent, in a private space to the agent of the space. It is open to all in
+        shared places (0666, 0777), to its owner in private ones (0600, 0700).
+
         `patch` merges into the metadata, null removes a key, None keeps all. `base_version` is the
         version that the content was based on (0: must not exist); another raises Conflict. Missing
         parents are made if `parents`. Raises IsADirectory.
@@ -281,8 +288,12 @@ class Store(ABC):
         """Resolve a name, without content. Absent names cost the same statement as present ones."""
 
     @abstractmethod
-    def read(self, path: str) -> Found:
-        """Resolve a name, with content where it is a file."""
+    def read(self, path: str, approve: Callable[[Found], None] = approve_all) -> Found:
+        """Resolve a name, with content where it is a file.
+
+        `approve` is called with what was found (also with nothing) before anything more is fetched for it, and
+        raises to refuse: what is refused costs the same statements as what is missing.
+        """
 
     @abstractmethod
     def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:

@@ -12,24 +12,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from vfs_core.types import Access
 
 _NONE: Mapping[str, Access] = MappingProxyType({})
 
 EXECUTE_ALL = 0o111
-
-
-def merge_grants(*grants: Mapping[str, Access]) -> dict[str, Access]:
-    """The union of shares, `rw` over `r`."""
-    merged: dict[str, Access] = {}
-    for grant in grants:
-        for agent, access in grant.items():
-            if merged.get(agent) != "rw":
-                merged[agent] = access
-    return merged
 
 
 @dataclass(frozen=True)
@@ -42,29 +33,43 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Grant:
+    """A share on a directory, as it reaches what is below: who may come in, and whose notes it opens.
+
+    Only the owner of a node may open it. So a share opens what belongs to who gave it (`owner`), and passes the
+    bars above the shared directory; `bars` are those below it, set up by others, which still hold.
+    """
+
+    agent: str
+    access: Access
+    owner: str
+    bars: frozenset[Bar] = frozenset()
+
+
+@dataclass(frozen=True)
 class DirectoryClass:
     """What it takes to reach what is in a directory.
 
     `space`: the agent in whose private space it lies, or None. `bars`: the distinct directories on
-    the way (itself included) whose search bits are not set for all. `shares`: what its own shares
-    and those above it grant; a share passes space and bars alike.
+    the way (itself included) whose search bits are not set for all. `grants`: its own shares and those
+    of the directories above it, up to the private space that it lies in: nothing above a space opens it.
     """
 
     space: str | None = None
     bars: frozenset[Bar] = frozenset()
-    shares: Mapping[str, Access] = field(default_factory=lambda: _NONE)
+    grants: frozenset[Grant] = frozenset()
 
     def key(self) -> str:
         """The canonical text by which equal classes are interned."""
-        bars = sorted([bar.owner, bar.group, bar.mode] for bar in self.bars)
-        return _canonical({"space": self.space, "bars": bars, "shares": dict(self.shares)})
+        grants = sorted([each.agent, each.access, each.owner, _bar_keys(each.bars)] for each in self.grants)
+        return _canonical({"space": self.space, "bars": _bar_keys(self.bars), "grants": grants})
 
     @classmethod
     def from_key(cls, key: str) -> DirectoryClass:
         """The class that `key()` gave."""
         raw = json.loads(key)
-        bars = frozenset(Bar(*bar) for bar in raw["bars"])
-        return cls(raw["space"], bars, MappingProxyType(raw["shares"]))
+        grants = (Grant(agent, access, owner, _bars(bars)) for agent, access, owner, bars in raw["grants"])
+        return cls(raw["space"], _bars(raw["bars"]), frozenset(grants))
 
     def enter(self, name_space: str | None, node: NodeClass) -> DirectoryClass:
         """The class of a directory that lies in this one and is itself described by `node`.
@@ -72,9 +77,15 @@ class DirectoryClass:
         `name_space` is the private space that its path opens or lies in, or None.
         """
         bars = self.bars
+        grants = self.grants if name_space == self.space else frozenset()
         if node.mode & EXECUTE_ALL != EXECUTE_ALL:
-            bars = bars | {Bar(node.owner, node.group, node.mode & EXECUTE_ALL)}
-        return DirectoryClass(name_space, bars, MappingProxyType(merge_grants(self.shares, node.shares)))
+            bar = Bar(node.owner, node.group, node.mode & EXECUTE_ALL)
+            bars = bars | {bar}
+            grants = frozenset(
+                each if each.owner == node.owner else replace(each, bars=each.bars | {bar}) for each in grants
+            )
+        own = {Grant(agent, access, node.owner) for agent, access in node.shares.items()}
+        return DirectoryClass(name_space, bars, grants | own)
 
     def widens_to(self, other: DirectoryClass, readable_by_all: bool) -> bool:
         """Whether moving something from here to `other` may let anybody new read it.
@@ -85,9 +96,15 @@ class DirectoryClass:
             return False
         if self.space is not None and other.space != self.space:
             return True
-        if not self.bars <= other.bars:
-            return True
-        return any(self.shares.get(agent) not in (access, "rw") for agent, access in other.shares.items())
+        return not self.bars <= other.bars or not other.grants <= self.grants
+
+
+def _bar_keys(bars: frozenset[Bar]) -> list[list[str | int]]:
+    return sorted([bar.owner, bar.group, bar.mode] for bar in bars)
+
+
+def _bars(keys: list[list[Any]]) -> frozenset[Bar]:
+    return frozenset(Bar(*key) for key in keys)
 
 
 @dataclass(frozen=True)
@@ -122,23 +139,21 @@ class NodeClass:
 class Visible:
     """What one agent may read, in terms of classes: the filter that every index applies before its cut.
 
-    A node is in if `(directory in open and node in readable) or directory in shared or node in granted`.
-    All four are sets of class ids. `complete_to` is the highest class id that was considered; an id
-    above it is unknown and hidden.
+    A node is in if `(directory in open and node in readable) or (directory, node) in shared or node in granted`.
+    All are ids of classes. `complete_to` is the highest class id that was considered; an id above it is unknown
+    and hidden.
     """
 
     open: frozenset[int]
     readable: frozenset[int]
-    shared: frozenset[int]
+    shared: frozenset[tuple[int, int]]
     granted: frozenset[int]
     complete_to: int
 
     def __contains__(self, pair: tuple[int, int]) -> bool:
         directory, node = pair
         return (
-            (directory in self.open and node in self.readable)
-            or directory in self.shared
-            or node in self.granted
+            (directory in self.open and node in self.readable) or pair in self.shared or node in self.granted
         )
 
 

@@ -142,11 +142,13 @@ def decide(world: World, agent: Agent, operation: str, path: str) -> str:
         answer = decide(world, agent, "create", path)
         return UNKNOWN if answer == ALLOWED and path in world.things else answer
     if operation == "create":
-        if not covers(agent, path) or ceiling(world, agent, path) == "none":
+        if not covers(agent, path, "create") or ceiling(world, agent, path) == "none":
             return UNKNOWN
         node = _creating(world, agent, path)
     else:
         if not is_known(world, agent, path):
+            return UNKNOWN
+        if not covers(agent, path, operation):
             return UNKNOWN
         node = _doing(world, agent, operation, world.things[path])
     if node == UNKNOWN:
@@ -169,15 +171,23 @@ def is_known(world: World, agent: Agent, path: str) -> bool:
     thing = world.things.get(path)
     if thing is None or not covers(agent, path) or ceiling(world, agent, path) == "none":
         return False
-    if agent.elevated or _share(world, agent, path) or _is_passage(world, agent, path):
-        return True
     # READING: getting to a node is not enough to know of it; it must be one's own, or grant one something.
-    return _gets_to(world, agent, path) and (thing.owner == agent.name or thing.bits(agent) != 0)
+    return (
+        agent.elevated
+        or _bits(world, agent, thing) != 0
+        or _owns(world, agent, thing)
+        or _is_passage(world, agent, path)
+    )
 
 
-def covers(agent: Agent, path: str) -> bool:
+def covers(agent: Agent, path: str, operation: str = "stat") -> bool:
     """Step 1, as far as it hides: a key opens its paths and nothing else."""
-    return agent.key is None or any(fits(pattern, path) for pattern in agent.key.paths)
+    if agent.key is None or any(fits(pattern, path) for pattern in agent.key.paths):
+        return True
+    # READING: the way to what a key opens can be gone, as with rules.
+    return operation in ("stat", "list") and any(
+        f"{pattern.rstrip('*').rstrip('/')}/".startswith(path.rstrip("/") + "/") for pattern in agent.key.paths
+    )
 
 
 def ceiling(world: World, agent: Agent, path: str) -> str:
@@ -203,56 +213,84 @@ def _gets_to(world: World, agent: Agent, path: str) -> bool:
     return all(world.things[above].bits(agent) & 1 for above in world.above(path) if above in world.things)
 
 
-def _share(world: World, agent: Agent, path: str) -> str | None:
-    """What shares grant on a path: on itself or on a directory above; `rw` over `r`."""
-    granted = {
-        world.things[place].shares.get(agent.name)
-        for place in (path, *world.above(path))
-        if place in world.things
-    }
-    return "rw" if "rw" in granted else "r" if "r" in granted else None
+def _shared_places(world: World, agent: Agent, path: str) -> list[Thing]:
+    """The directories above a path whose shares let an agent come as far as to it.
+
+    READING: only the owner of a node may open it. So a share on a directory opens what belongs to who gave it;
+    it passes the directories above, and those below that are the giver's, while those of others must let the
+    agent through. Nothing that lies above a private space opens it.
+    """
+    places, below = [], []
+    for above in world.above(path):
+        thing = world.things.get(above)
+        if thing is None:
+            continue
+        if space_of(above) != space_of(path):
+            break
+        if agent.name in thing.shares and all(
+            each.owner == thing.owner or each.bits(agent) & 1 for each in below
+        ):
+            places.append(thing)
+        below.append(thing)
+    return places
+
+
+def _bits(world: World, agent: Agent, thing: Thing) -> int:
+    """What modes and shares give an agent on a thing. In another's private space, only shares."""
+    places = _shared_places(world, agent, thing.path)
+    bits = 0
+    if _gets_to(world, agent, thing.path) or (places and space_of(thing.path) is None):
+        bits = thing.bits(agent)
+    granted = [place.shares[agent.name] for place in places if place.owner == thing.owner]
+    granted += [thing.shares[agent.name]] if agent.name in thing.shares else []
+    for access in granted:
+        bits |= 7 if access == "rw" else 5
+    return bits
+
+
+def _owns(world: World, agent: Agent, thing: Thing) -> bool:
+    """READING: an owner shut out of the directories keeps these rights through a share on one of them."""
+    return thing.owner == agent.name and (
+        _gets_to(world, agent, thing.path) or bool(_shared_places(world, agent, thing.path))
+    )
 
 
 def _is_passage(world: World, agent: Agent, path: str) -> bool:
     """The directories above something shared exist for whom it is shared with."""
-    return any(agent.name in thing.shares and path in world.above(thing.path) for thing in world.things.values())
+    return any(
+        agent.name in thing.shares and path in world.above(thing.path) for thing in world.things.values()
+    )
 
 
 def _doing(world: World, agent: Agent, operation: str, thing: Thing) -> str:
     """Steps 3 and 4 for a thing that is known."""
     if agent.elevated or operation == "stat":
         return ALLOWED
-    share, gets_to = _share(world, agent, thing.path), _gets_to(world, agent, thing.path)
-    bits = thing.bits(agent) if gets_to else 0
-    if not share and not (gets_to and (bits or thing.owner == agent.name)):  # only a passage
+    bits, owner = _bits(world, agent, thing), _owns(world, agent, thing)
+    if not bits and not owner:  # only a passage
         return ALLOWED if operation == "list" else DENIED
     if operation in ("share", "set_mode"):
-        # READING: an owner shut out of the directories keeps these rights through a share on one of them.
-        return ALLOWED if thing.owner == agent.name and (gets_to or _share_above(world, agent, thing)) else DENIED
+        return ALLOWED if owner else DENIED
     if operation == "delete":
-        return _removing(world, agent, thing, gets_to)
-    if share:
-        bits |= 5
-    if share == "rw":
-        bits |= 2
+        return _removing(world, agent, thing)
     needed = 5 if operation == "list" else 4 if operation in READING else 2
     return ALLOWED if bits & needed == needed else DENIED
 
 
-def _share_above(world: World, agent: Agent, thing: Thing) -> str | None:
-    return _share(world, agent, world.above(thing.path)[0])
-
-
-def _removing(world: World, agent: Agent, thing: Thing, gets_to: bool) -> str:
+def _removing(world: World, agent: Agent, thing: Thing) -> str:
     """Deletion is anybody's who may write the directory, unless it is sticky."""
-    if _share_above(world, agent, thing) == "rw":
-        return ALLOWED
     parent = world.things[world.above(thing.path)[0]]
-    if not gets_to or not parent.bits(agent) & 2:
+    if parent.path == "/memory/private" and thing.path != f"/memory/private/{agent.name}":
+        return DENIED  # a private space is its agent's, though anybody may make one beside it
+    if not _bits(world, agent, parent) & 2 or not _comes_into(world, agent, thing.path):
         return DENIED
     if parent.mode & 0o1000 and agent.name not in (thing.owner, parent.owner):
         return DENIED
     return ALLOWED
+
+
+def _comes_into(world: World, agent: Agent, path: str) -> bool:
+    return _gets_to(world, agent, path) or bool(_shared_places(world, agent, path))
 
 
 def _creating(world: World, agent: Agent, path: str) -> str:
@@ -260,9 +298,9 @@ def _creating(world: World, agent: Agent, path: str) -> str:
     if agent.elevated:
         return ALLOWED
     place = world.nearest(path)
-    share = _share(world, agent, place.path)
-    if share == "rw":
-        return ALLOWED
-    if not _gets_to(world, agent, path):
-        return DENIED if share else UNKNOWN
-    return ALLOWED if place.bits(agent) & 3 == 3 else DENIED
+    space = space_of(path)
+    if space not in (None, agent.name) and space_of(place.path) != space:
+        return UNKNOWN  # a space that is not there yet
+    if not _comes_into(world, agent, f"{place.path.rstrip('/')}/new"):
+        return UNKNOWN
+    return ALLOWED if _bits(world, agent, place) & 3 == 3 else DENIED

@@ -238,7 +238,9 @@ def traced(session: Session, act: Callable[[str], object]) -> Callable[[str], li
         finally:
             for connection in connections:
                 connection.exec_trace = None
-        assert set(connections[1:]) >= set(database._readers), "a connection was opened: nothing was traced on it"
+        assert set(connections[1:]) >= set(database._readers), (
+            "a connection was opened: nothing was traced on it"
+        )
         return seen
 
     return run
@@ -281,9 +283,9 @@ def test_moving_by_prefix_finds_no_names_in_anothers_space(alice: Session, bob: 
     alice.write("/private/deep/hidden.md", "x")
     prefix = f"/memory/private/alice/{guess}"
     told = answer(lambda: bob.rename_prefix(prefix, "/memory/mine"))
-    assert told == answer(lambda: bob.rename_prefix(f"/memory/private/zelda/{guess}", "/memory/mine")).replace(
-        "zelda", "alice"
-    )
+    assert told == answer(
+        lambda: bob.rename_prefix(f"/memory/private/zelda/{guess}", "/memory/mine")
+    ).replace("zelda", "alice")
 
 
 # --- what is found and counted -------------------------------------------------------------------
@@ -329,7 +331,9 @@ def test_others_thousand_private_notes_change_nothing_that_one_finds(alice: Sess
     assert findings(bob) == before
 
 
-def test_explaining_a_shared_directory_says_nothing_of_what_is_hidden_in_it(alice: Session, bob: Session) -> None:
+def test_explaining_a_shared_directory_says_nothing_of_what_is_hidden_in_it(
+    alice: Session, bob: Session
+) -> None:
     before = bob.access("/memory/private")
     alice.write("/private/xyzzy.md", "xyzzy")
     alice.share("/private/xyzzy.md", "carol")
@@ -510,7 +514,9 @@ def test_moving_to_where_more_may_read_needs_every_owner_concerned(
 
 
 @pytest.mark.parametrize("access", ["r", "rw"])
-def test_a_share_on_a_private_space_lets_nobody_take_it_away(alice: Session, bob: Session, access: Any) -> None:
+def test_a_share_on_a_private_space_lets_nobody_take_it_away(
+    alice: Session, bob: Session, access: Any
+) -> None:
     alice.mkdir("/private/empty", parents=True)
     alice.delete("/private/empty")
     alice.share("/private", "bob", access)
@@ -566,6 +572,15 @@ def test_elevation_ends_and_is_not_prolonged_without_the_capability(kernel: Kern
         over.read("/memory/private/alice/xyzzy.md")
 
 
+def test_a_key_that_does_not_say_so_does_not_elevate(kernel: Kernel) -> None:
+    """An elevated session is journalled: a key that may only read would write."""
+    founder = kernel.session().principal
+    key = KeyScope(("/memory/*",), frozenset({"read"}))
+    session = Session(kernel, Principal(founder.agent, founder.actor, owns_store=True, key=key))
+    with pytest.raises(Denied):
+        session.elevated(60)
+
+
 def test_an_expired_key_tells_nothing(kernel: Kernel, alice: Session) -> None:
     alice.write("/memory/hidden.md", "xyzzy")
     key = KeyScope(("/memory/*",), frozenset({"read", "write", "delete"}), expires_ns=time.time_ns() - 1)
@@ -585,6 +600,17 @@ def test_a_key_counts_what_it_covers(kernel: Kernel, alice: Session) -> None:
     assert [hit.path for hit in session.search("one two").hits] == ["/memory/open/a.md"]
     assert session.tag_counts() == {"t": 1}
     assert session.stats().notes == 1
+
+
+def test_a_private_space_stays_its_agents_whoever_was_let_in(alice: Session, bob: Session) -> None:
+    """What a guest puts there must not be something that its agent can neither see nor be rid of."""
+    alice.mkdir("/private/project", parents=True)
+    alice.share("/private/project", "bob", "rw")
+    bob.write("/memory/private/alice/project/bobs.md", "from bob")
+    assert [entry.name for entry in alice.list("/private/project")] == ["bobs.md"]
+    assert alice.read("/private/project/bobs.md").text == "from bob"
+    alice.share("/private/project", "bob", None)
+    assert alice.delete("/private/project", recursive=True) == 2
 
 
 # --- rules cannot be dodged ----------------------------------------------------------------------
@@ -644,7 +670,10 @@ def test_a_share_that_is_taken_back_is_gone_at_once_for_open_sessions(alice: Ses
     alice.write("/private/deep/lent.md", "xyzzy")
     path = "/memory/private/alice/deep/lent.md"
     for give, take in (
-        (lambda: alice.share("/private/deep/lent.md", "bob"), lambda: alice.share("/private/deep/lent.md", "bob", None)),
+        (
+            lambda: alice.share("/private/deep/lent.md", "bob"),
+            lambda: alice.share("/private/deep/lent.md", "bob", None),
+        ),
         (lambda: alice.share("/private/deep", "bob", "rw"), lambda: alice.set_shares("/private/deep", {})),
         (lambda: alice.share("/private", "bob"), lambda: alice.write("/private:shared", "")),
     ):
@@ -728,12 +757,12 @@ def test_a_hit_is_not_shown_as_it_is_after_it_was_closed(alice: Session, bob: Se
     store: Any = bob.kernel.store
     real = store.read
 
-    def closed_meanwhile(path: str) -> Any:
+    def closed_meanwhile(path: str, *approve: Any) -> Any:
         if path == "/memory/note.md":
             store.read = real
             alice.set_mode(path, 0o600)
             alice.write(path, "quagga xyzzy")
-        return real(path)
+        return real(path, *approve)
 
     store.read = closed_meanwhile
     try:

@@ -110,7 +110,9 @@ class Machine(RuleBasedStateMachine):
 
     def expect(self, answer: str, act: Callable[[], object]) -> bool:
         """Run a step and compare with what should come of it; whether it went through."""
-        wanted: Any = {UNKNOWN: errors.NotFound, DENIED: errors.Denied}.get(answer) or getattr(errors, answer, None)
+        wanted: Any = {UNKNOWN: errors.NotFound, DENIED: errors.Denied}.get(answer) or getattr(
+            errors, answer, None
+        )
         if answer == ALLOWED:
             act()
             return True
@@ -240,10 +242,19 @@ class Machine(RuleBasedStateMachine):
         if loot:
             self.move(who, loot[n[0] % len(loot)], new, True)
 
-    @rule(who=agents, old=st.sampled_from(PLACES), new=st.sampled_from(PLACES), start=st.sampled_from(["a", "ab"]))
+    @rule(
+        who=agents,
+        old=st.sampled_from(PLACES),
+        new=st.sampled_from(PLACES),
+        start=st.sampled_from(["a", "ab"]),
+    )
     def rename_prefix(self, who: str, old: str, new: str, start: str) -> None:
         """With one name that fits, it is a rename; with more, all or none."""
-        fit = [f"{old}/{name}" for name in ("a.md", "ab.md") if name.startswith(start) and f"{old}/{name}" in self.things]
+        fit = [
+            f"{old}/{name}"
+            for name in ("a.md", "ab.md")
+            if name.startswith(start) and f"{old}/{name}" in self.things
+        ]
         seen = [path for path in fit if is_known(self.world, self.agents[who], path)]
         act = lambda: self.sessions[who].rename_prefix(f"{old}/{start}", f"{new}/{start}")  # noqa: E731
         if not seen:
@@ -359,9 +370,17 @@ class Machine(RuleBasedStateMachine):
         for who, session in self.sessions.items():
             known = {path for path in self.things if self.ask(who, "stat", path) == ALLOWED}
             shown = {"/"} | {entry.path for place in known for entry in self.listed(who, place)}
-            listed = {path for path in known if path == "/" or self.ask(who, "list", self.world.above(path)[0]) == ALLOWED}
-            assert shown == listed, f"{who} is shown {sorted(shown - listed)} and not {sorted(listed - shown)}"
-            readable = {p for p in known if not self.things[p].directory and self.ask(who, "read", p) == ALLOWED}
+            listed = {
+                path
+                for path in known
+                if path == "/" or self.ask(who, "list", self.world.above(path)[0]) == ALLOWED
+            }
+            assert shown == listed, (
+                f"{who} is shown {sorted(shown - listed)} and not {sorted(listed - shown)}"
+            )
+            readable = {
+                p for p in known if not self.things[p].directory and self.ask(who, "read", p) == ALLOWED
+            }
             assert {path: session.read(path).text for path in readable} == {
                 path: self.things[path].text for path in readable
             }, who
@@ -395,7 +414,9 @@ class Machine(RuleBasedStateMachine):
                         counts[tag] = counts.get(tag, 0) + 1
             assert session.tag_counts() == counts, who
             stats = session.stats()
-            assert (stats.notes, stats.size) == (len(found), sum(len(self.things[p].text) for p in found)), who
+            assert (stats.notes, stats.size) == (len(found), sum(len(self.things[p].text) for p in found)), (
+                who
+            )
 
     @invariant()
     def links_lead_to_what_may_be_read(self) -> None:
@@ -423,6 +444,6 @@ Machine.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
-TestMachine = pytest.mark.timeout(3600 if SOAK else 300)(Machine.TestCase)
+TestMachine = pytest.mark.timeout(3600 if SOAK else 900)(Machine.TestCase)
 if SOAK:
     TestMachine = pytest.mark.soak(TestMachine)

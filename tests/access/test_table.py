@@ -10,7 +10,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,7 +46,12 @@ RULES: dict[str, tuple[tuple[tuple[str, str], ...], str | None]] = {
     "the seed's": ((("/memory/*", "rw"), ("/live/*", "ro")), "ro"),
     "none but the team": ((("/memory/team/*", "rw"),), "none"),
     "hidden and frozen": (
-        (("/memory/hidden/*", "none"), ("/memory/frozen/*", "ro"), ("/memory/fro*", "ro"), ("/memory/*", "rw")),
+        (
+            ("/memory/hidden/*", "none"),
+            ("/memory/frozen/*", "ro"),
+            ("/memory/fro*", "ro"),
+            ("/memory/*", "rw"),
+        ),
         "ro",
     ),
     "private places ruled": ((("/memory/private/*/deep/*", "none"), ("/memory/private/*", "ro")), None),
@@ -209,7 +213,7 @@ def config(name: str) -> Config:
 # --- what is done in a cell ----------------------------------------------------------------------
 
 
-class Rehearsed(BaseException):  # noqa: N818
+class Rehearsed(BaseException):
     """The operation went through, and was rolled back."""
 
 
@@ -250,7 +254,7 @@ def _export(session: Session, path: str) -> None:
         raise Missed
 
 
-class Missed(Exception):  # noqa: N818
+class Missed(Exception):
     """It is not among what was found."""
 
 

@@ -184,9 +184,9 @@ def _is_hot(session: Session, path: str) -> bool:
     store: Any = session.kernel.store
     kept = store.read
 
-    def read(path: str) -> Any:
+    def read(path: str, *arguments: Any) -> Any:
         asked.append(path)
-        return kept(path)
+        return kept(path, *arguments)
 
     session.read(path)
     store.read = read

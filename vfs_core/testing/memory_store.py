@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import uuid as uuids
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from vfs_core import journal
@@ -39,6 +39,7 @@ from vfs_core.storage import (
     Transaction,
     Usage,
     allow_all,
+    approve_all,
 )
 from vfs_core.testing.memory_state import State
 from vfs_core.testing.memory_transaction import FIXED, MemoryTransaction
@@ -86,8 +87,10 @@ class MemoryStore(Store):
     def find(self, path: str) -> Found:
         return self._state.find(path)
 
-    def read(self, path: str) -> Found:
-        return self._state.find(path, content=True)
+    def read(self, path: str, approve: Callable[[Found], None] = approve_all) -> Found:
+        found = self._state.find(path, content=True)
+        approve(found)
+        return found
 
     def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:
         state = self._state

@@ -212,6 +212,11 @@ class MemoryTransaction(Transaction):
     def rename_prefix(self, old: str, new: str) -> Moved:
         self._alive()
         names = sorted(name for name in self.state.names if name.startswith(old))
+        for top in [name for name in names if split(name)[0] == split(old)[0] and name != "/"]:
+            try:
+                self._present(Operation.STAT, top)
+            except NotFound:  # it does not exist for this agent
+                names = [name for name in names if not is_within(name, top)]
         if not names or old == new:
             return Moved(0, len(self.state.journal))
         pairs = [(name, new + name[len(old) :]) for name in names]
@@ -318,9 +323,7 @@ class MemoryTransaction(Transaction):
 
     def unlink(self, source: str, target: str, kind: str | None = None) -> int:
         from_node = self._present(Operation.LINK, source)
-        to_node = self.state.at(target)
-        if to_node is None:
-            raise NotFound.at(target)
+        to_node = self._present(Operation.READ, target)
         links = self.state.links
         gone = [key for key in links if key[::2] == (from_node.id, to_node.id) and kind in (None, key[1])]
         for key in gone:
@@ -436,7 +439,7 @@ class MemoryTransaction(Transaction):
 
     def _put_new(self, path: str, id: int, kind: Kind) -> MemoryNode:
         """A node of its own, as the place where it is made asks for."""
-        owner = self._origin.agent
+        owner = space_of(path) or self._origin.agent  # what is made in a private space belongs to its agent
         mode = 0o777 if kind is Kind.DIRECTORY else 0o666
         if space_of(path) is not None:
             mode &= 0o700

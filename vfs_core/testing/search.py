@@ -56,20 +56,17 @@ ODD_QUERIES = (
 
 def visible_to(store: Store, agent: str) -> Visible:
     """What an agent without groups may read: the policy's answer where there are no rules."""
-    open_, readable, shared, granted = set(), set(), set(), set()
-    last = 0
-    for id, value in store.classes():
-        last = id
-        if isinstance(value, NodeClass):
-            if value.bits_for(agent, frozenset((agent,))) & 4:
-                readable.add(id)
-            if agent in value.shares:
-                granted.add(id)
-        else:
-            if value.space in (None, agent) and passes(value, agent):
-                open_.add(id)
-            if agent in value.shares:
-                shared.add(id)
+    classes = store.classes()
+    nodes = {id: value for id, value in classes if isinstance(value, NodeClass)}
+    directories = {id: value for id, value in classes if not isinstance(value, NodeClass)}
+    readable = {id for id, value in nodes.items() if value.bits_for(agent, frozenset((agent,))) & 4}
+    granted = {id for id, value in nodes.items() if agent in value.shares}
+    open_ = {id for id, value in directories.items() if value.space in (None, agent) and passes(value, agent)}
+    lent = {
+        (id, each.owner) for id, value in directories.items() for each in value.grants if each.agent == agent
+    }
+    shared = {(id, node) for id, owner in lent for node, value in nodes.items() if value.owner == owner}
+    last = classes[-1][0] if classes else 0
     return Visible(frozenset(open_), frozenset(readable), frozenset(shared), frozenset(granted), last)
 
 

@@ -24,7 +24,7 @@ from vfs_core.testing.store_help import (
     share,
 )
 from vfs_core.types import User
-from vfs_core.visibility import Bar, DirectoryClass, NodeClass
+from vfs_core.visibility import Bar, DirectoryClass, Grant, NodeClass
 
 Change = Callable[[Transaction], object]
 
@@ -84,7 +84,7 @@ QUESTIONS: tuple[tuple[str, Change, list[tuple[Operation, str, bool]]], ...] = (
     ("share", lambda t: t.share(A, "kuro", "rw"), [(Operation.SHARE, A, True)]),
     ("unshare", lambda t: t.share(A, "third", None), [(Operation.SHARE, A, True)]),
     ("link", lambda t: t.link(A, B, "peer"), [(Operation.LINK, A, True), (Operation.READ, B, True)]),
-    ("unlink", lambda t: t.unlink(A, B), [(Operation.LINK, A, True)]),
+    ("unlink", lambda t: t.unlink(A, B), [(Operation.LINK, A, True), (Operation.READ, B, True)]),
 )
 
 DIRECTORY_CHANGES: tuple[Change, ...] = (
@@ -181,6 +181,28 @@ class StoreRightsTests(StoreFixtures):
             change(transaction)
         assert picture(store) == before
 
+    def test_what_may_not_be_known_is_left_out_of_a_prefix(self, store: Store) -> None:
+        put(store, "/memory/p-1", b"1")
+        put(store, "/memory/p-2", b"2")
+        with store.transaction(KURO, hide("/memory/p-1")) as transaction:
+            moved = transaction.rename_prefix("/memory/p-", "/memory/q-")
+        assert moved.nodes == 1
+        assert store.read("/memory/p-1").data == b"1"
+        assert store.read("/memory/q-2").data == b"2"
+
+    def test_what_is_read_is_approved_of_whether_it_is_there_or_not(self, store: Store) -> None:
+        put(store, A, b"x" * 100_000)
+        for path in (A, B, "/no/where"):
+            seen: list[Found] = []
+            found = store.read(path, seen.append)
+            assert [(each.path, each.stat) for each in seen] == [(path, found.stat)]
+
+            def refuse(found: Found) -> None:
+                raise Denied(found.path)
+
+            with pytest.raises(Denied):
+                store.read(path, refuse)
+
     def test_the_check_sees_all_that_is_known(self, store: Store) -> None:
         furnish(store)
         recorder = Recorder()
@@ -240,7 +262,7 @@ class StoreRightsTests(StoreFixtures):
             transaction.share("/memory/private/akashi", "kuro", "rw")
             transaction.write("/memory/private/akashi/a", b"y")
         within, own = seen[-1]
-        assert (within.space, within.shares) == ("akashi", {"kuro": "rw"})
+        assert (within.space, within.grants) == ("akashi", frozenset({Grant("kuro", "rw", "akashi")}))
         assert own == NodeClass("akashi", "akashi", 0o600)
 
     def test_a_move_that_widens_who_may_read_is_judged_as_a_share(self, store: Store) -> None:

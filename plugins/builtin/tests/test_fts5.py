@@ -196,7 +196,8 @@ def test_a_very_long_query_is_a_query(store: MemoryStore, index: Fts5Search) -> 
 # --- who sees what -------------------------------------------------------------------------------
 
 CLASSES = st.frozensets(st.integers(1, 4))
-VISIBLE = st.builds(Visible, CLASSES, CLASSES, CLASSES, CLASSES, st.just(4))
+PAIRS = st.frozensets(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+VISIBLE = st.builds(Visible, CLASSES, CLASSES, PAIRS, CLASSES, st.just(4))
 DOCUMENTS = st.lists(
     st.tuples(
         st.integers(1, 4), st.integers(1, 4), st.sampled_from(["alpha", "beta", "alpha beta", "gamma"])
@@ -319,7 +320,13 @@ def classes_of(store: Store, agent: str | None) -> Visible:
             if value.space in (None, agent) and all(bar.owner == agent for bar in value.bars)
         ),
         frozenset(id for id, value in nodes.items() if value.mode & 4 or value.owner == agent),
-        frozenset(id for id, value in directories.items() if agent in value.shares),
+        frozenset(
+            (id, node)
+            for id, value in directories.items()
+            for grant in value.grants
+            for node, own in nodes.items()
+            if grant.agent == agent and grant.owner == own.owner
+        ),
         frozenset(id for id, value in nodes.items() if agent in value.shares),
         len(classes),
     )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from avm_builtin.storage.sqlite.store import SqliteStore
 from vfs_core.storage import StoreContext
 from vfs_core.testing import StoreTests

@@ -402,9 +402,9 @@ def _count_cold(words: memoryview, tally: int) -> None:
     """Count the reads that reach the store."""
     read_cold = SqliteStore.read
 
-    def counted(self: SqliteStore, path: str) -> Any:
+    def counted(self: SqliteStore, *arguments: Any) -> Any:
         words[tally + 1] += 1
-        return read_cold(self, path)
+        return read_cold(self, *arguments)
 
     SqliteStore.read = counted  # type: ignore[method-assign]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,7 @@ def _fork(work: Callable[[], object]) -> int:
     child = os.fork()
     if child:
         return child
+    faulthandler.dump_traceback_later(LIMIT - 2)  # says where it hangs
     signal.alarm(LIMIT)
     code = 1
     try:
@@ -86,7 +88,8 @@ def fork_among_threads(db: str, durability: str, forks: int) -> int:
     failures: list[BaseException] = []
     with open_kernel(db, durability) as kernel:
         session = kernel.session("owner")
-        session.write("/memory/shared/note.md", "quokka")
+        # What is imported late is imported here: Python's own locks on imports do not survive a fork.
+        _use(session, "ancestor")
 
         def busy(me: int) -> None:
             try:

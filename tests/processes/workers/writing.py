@@ -48,5 +48,14 @@ def increment(db: str, durability: str, me: int, count: int) -> list[int]:
         return written
 
 
+def make_stores(directory: str, durability: str, me: int, count: int) -> int:
+    """Write a note into one store after the other, which nobody has made, or somebody is about to."""
+    ready()
+    for number in range(count):
+        with open_kernel(f"{directory}/{number}.db", durability) as kernel:
+            kernel.session("founder").write(f"/memory/shared/of-{me}.md", "here")
+    return count
+
+
 if __name__ == "__main__":
-    main({"distinct": distinct, "append": append, "increment": increment})
+    main({"distinct": distinct, "append": append, "increment": increment, "make_stores": make_stores})

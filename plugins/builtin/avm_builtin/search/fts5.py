@@ -29,7 +29,8 @@ FROM words CROSS JOIN document d ON d.id = words.rowid CROSS JOIN directory p ON
 WHERE words MATCH :match AND :store = (SELECT store_uuid FROM cursor)
   AND (p.within IN (SELECT value FROM json_each(:open))
       AND d.own IN (SELECT value FROM json_each(:readable))
-    OR p.within IN (SELECT value FROM json_each(:shared)) OR d.own IN (SELECT value FROM json_each(:granted)))
+    OR (p.within << 32 | d.own) IN (SELECT value FROM json_each(:shared))
+    OR d.own IN (SELECT value FROM json_each(:granted)))
   AND (:labels IS NULL OR NOT EXISTS (SELECT 1 FROM json_each(:labels) WHERE instr(d.labels, value) = 0))
 ORDER BY badness, d.node, d.directory LIMIT :limit
 """
@@ -158,6 +159,6 @@ def _class_bindings(visible: Visible) -> dict[str, str]:
     return {
         "open": json.dumps(list(visible.open)),
         "readable": json.dumps(list(visible.readable)),
-        "shared": json.dumps(list(visible.shared)),
+        "shared": json.dumps([within << 32 | own for within, own in visible.shared]),
         "granted": json.dumps(list(visible.granted)),
     }

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import apsw
@@ -41,6 +41,7 @@ from vfs_core.storage import (
     TagUsage,
     Usage,
     allow_all,
+    approve_all,
 )
 from vfs_core.types import Change, Origin, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
@@ -80,7 +81,7 @@ class SqliteStore(Store):
         Raises NotFound, ForeignStore, NewerStore, CorruptStore, ReadOnly.
         """
         path = context.location
-        exists = path != ":memory:" and Path(path).exists()
+        exists = path != ":memory:" and _exists(path)
         if not exists and not context.create:
             raise NotFound(f"there is no store at {path} yet; write something, or type: avm init")
         if not exists and path != ":memory:":
@@ -104,8 +105,7 @@ class SqliteStore(Store):
     # --- reading ---------------------------------------------------------------------------------
 
     def find(self, path: str) -> Found:
-        parent, name = split(path)
-        row = self._database.rows(_FIND, (parent, name))[0]
+        row = self._database.rows(_FIND, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
         if row[0] is None:
@@ -114,22 +114,25 @@ class SqliteStore(Store):
             path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META]
         )
 
-    def read(self, path: str) -> Found:
-        parent, name = split(path)
-        row = self._database.rows(_READ, (parent, name))[0]
+    def read(self, path: str, approve: Callable[[Found], None] = approve_all) -> Found:
+        row = self._database.rows(_READ, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
         if row[0] is None:
-            return absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
-        body = row[_BODY]
-        if body is None and row[5]:
-            body = self._chunked(row[0], row[6], row[5])
+            found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
+            approve(found)
+            return found
+        stat, body = self._names.stat(row), row[_BODY]
+        found = Found(
+            path, stat, row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META], body or b""
+        )
+        approve(found)
+        if body is None and stat.size:
+            body = self._chunked(stat.id, stat.version, stat.size)
             if body is None:
-                return self.read(path)  # changed between the two statements
-        return Found(
-            path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META],
-            body or b"",
-        )  # fmt: skip
+                return self.read(path, approve)  # changed between the two statements
+            return found._replace(data=body)
+        return found
 
     def _chunked(self, node: int, version: int, size: int) -> bytes | None:
         """The chunks of a node, or None if it is not at `version` any more."""
@@ -355,13 +358,19 @@ class SqliteStore(Store):
 # --- opening -------------------------------------------------------------------------------------
 
 
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except PermissionError:
+        raise ReadOnly(f"{path} cannot be looked at: its directory must be open to this process") from None
+
+
 def _make_file(path: str) -> None:
     """Make the directory (0700) and the empty file (0600) of a new store."""
     parent = Path(path).parent
     try:
         if not parent.exists():
-            parent.mkdir(parents=True, mode=0o700)
-            parent.chmod(0o700)
+            parent.mkdir(parents=True, mode=0o700, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except PermissionError:
         raise ReadOnly(f"{path} cannot be made: the directory {parent} must be writable") from None

@@ -21,6 +21,7 @@ from vfs_core.bell import Bell
 from vfs_core.errors import (
     Conflict,
     CorruptStore,
+    Denied,
     Exists,
     InUse,
     Invalid,
@@ -29,6 +30,7 @@ from vfs_core.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
+    NotOwner,
 )
 from vfs_core.meta import EMPTY, merge, tags_of
 from vfs_core.path import MEMORY, NAME_MAX, PATH_MAX, PRIVATE, SHARED, is_within, join, space_of, split
@@ -314,7 +316,8 @@ class SqliteTransaction(Transaction):
     ) -> Version:
         meta = EMPTY if patch is None else merge(EMPTY, patch)
         place = self._make_parents(path, place, parents)
-        self._agent(self._origin.agent)  # its row, if new, comes before the node's
+        self._agent(space_of(path) or self._origin.agent)  # rows of new agents come before the node's
+        self._agent(self._origin.agent)
         self._agent(self._origin.actor)
         written = contents.create(self._connection, self._sequence + 1, data)
         node = self._insert_node(path, place, FILE, operation, written, meta)
@@ -339,10 +342,10 @@ class SqliteTransaction(Transaction):
         meta: str = EMPTY,
     ) -> _New:
         """A new node under a name: its id is the sequence of its journal row."""
-        agent = self._origin.agent
-        owner = self._agent(agent)
+        name = space_of(path) or self._origin.agent  # what is made in a private space belongs to its agent
+        owner = self._agent(name)
         mode = _new_mode(path, kind)
-        visibility = self._classes.plain(self._connection, agent, agent, mode)
+        visibility = self._classes.plain(self._connection, name, name, mode)
         content = written or contents.Written(0, b"", None)
         version = 1 if kind == FILE else 0
         self._agent(self._origin.actor)
@@ -351,7 +354,7 @@ class SqliteTransaction(Transaction):
         self._execute(
             f"INSERT INTO node VALUES ({', '.join('?' * 23)})",
             (
-                node, kind, mode, owner, self._names.group_ids[agent], content.size, version, now, now, now,
+                node, kind, mode, owner, self._names.group_ids[name], content.size, version, now, now, now,
                 self._origin.uid, self._origin.gid, 1, None, visibility, node, node, None, None, None,
                 content.hash or None, meta, content.body,
             ),
@@ -375,6 +378,7 @@ class SqliteTransaction(Transaction):
 
     def _remove(self, path: str, row: Row, recursive: bool) -> int:
         removed = 0
+        self._everything |= bool(self._classes.node(row[_OWN], self._connection).shares)
         if row[1] == DIRECTORY:
             while True:
                 names = self._execute("SELECT name FROM name WHERE directory = ? LIMIT 1000", (row[0],))
@@ -385,7 +389,7 @@ class SqliteTransaction(Transaction):
                 for (name,) in names:
                     child = join(path, name)
                     found = self._require(child)
-                    self._check(Operation.DELETE, self._found(child, found, row[_OWN]))
+                    self._judge_inner(path, child, found, row[_OWN])
                     removed += self._remove(child, found, True)
             self._execute("DELETE FROM directory WHERE id = ?", (row[0],))
         now, sequence = self._journal(journal.DELETE, row[0], path, row[6], row[5])
@@ -398,6 +402,13 @@ class SqliteTransaction(Transaction):
         self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, row[_PARENT]))
         self._touched += (row[0], row[_PARENT])
         return removed + 1
+
+    def _judge_inner(self, path: str, child: str, row: Row, directory: int) -> None:
+        """Judge removing what is in a directory, without naming what may not be known."""
+        try:
+            self._check(Operation.DELETE, self._found(child, row, directory))
+        except NotFound:
+            raise NotEmpty(f"{path} holds more than you may remove") from None
 
     def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
         row = self._require(old)
@@ -443,6 +454,10 @@ class SqliteTransaction(Transaction):
         with self._whole():
             for (name,) in names:
                 path, to = join(directory, name), join(target, new_start + name[len(start) :])
+                try:
+                    self._check(Operation.STAT, self._found(path, self._require(path)))
+                except NotFound:
+                    continue  # it does not exist for this agent
                 self.rename(path, to)
                 moved.append((path, to))
         return Moved(len(moved), self._sequence, tuple(moved))
@@ -488,7 +503,12 @@ class SqliteTransaction(Transaction):
             )
             for directory, name in others:
                 path = join(directory, name)
-                self._check(Operation.SHARE, self._found(path, self._require(path)))
+                try:
+                    self._check(Operation.SHARE, self._found(path, self._require(path)))
+                except (NotFound, Denied):
+                    raise NotOwner(
+                        f"{old} holds notes of others, whom alone it is for to let more agents read them"
+                    ) from None
 
     def _move(self, old: str, row: Row, new: str, place: _Place) -> None:
         node = row[0]
@@ -608,9 +628,7 @@ class SqliteTransaction(Transaction):
     # --- links and notes -------------------------------------------------------------------------
 
     def link(self, source: str, target: str, kind: str, weight: float = 1.0) -> None:
-        start, end = self._require(source), self._require(target)
-        self._check(Operation.LINK, self._found(source, start))
-        self._check(Operation.READ, self._found(target, end))
+        start, end = self._judge_link(source, target)
         self._execute(
             "INSERT OR REPLACE INTO link (source, kind, target, weight) VALUES (?, ?, ?, ?)",
             (start[0], kind, end[0], weight),
@@ -619,9 +637,16 @@ class SqliteTransaction(Transaction):
         self._journal(journal.LINK, start[0], source, start[6], start[5], details=details)
         self._touched += (start[0], end[0])
 
-    def unlink(self, source: str, target: str, kind: str | None = None) -> int:
-        start, end = self._require(source), self._require(target)
+    def _judge_link(self, source: str, target: str) -> tuple[Row, Row]:
+        """Both ends of a link: the source first, so that nothing is said of the target to who may not write it."""
+        start = self._require(source)
         self._check(Operation.LINK, self._found(source, start))
+        end = self._require(target)
+        self._check(Operation.READ, self._found(target, end))
+        return start, end
+
+    def unlink(self, source: str, target: str, kind: str | None = None) -> int:
+        start, end = self._judge_link(source, target)
         removed = self._execute(
             "DELETE FROM link WHERE source = ?1 AND target = ?2 AND (?3 IS NULL OR kind = ?3) RETURNING kind",
             (start[0], end[0], kind),
