@@ -18,50 +18,71 @@ A handler of your own:
     register_handler("redis", RedisHandler)
 """
 
-from avm import errors
-from avm.client import AVM
-from vfs_core.handler import BaseHandler, Capabilities, Context
-from vfs_core.hookspecs import hookimpl
-from vfs_core.plugins import register_handler, register_suffix
-from vfs_core.specs import (
-    CommandSpec,
-    DiscoverySpec,
-    EmbedderSpec,
-    FollowerSpec,
-    HandlerSpec,
-    SearchSpec,
-    StoreSpec,
-    SuffixSpec,
-)
-from vfs_core.suffix import BaseSuffix, SuffixContext
-from vfs_core.types import Entry, Hit, Kind, Link, Node, Stat, Version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from avm import errors as errors
+    from avm.client import AVM as AVM
+    from vfs_core.handler import BaseHandler as BaseHandler
+    from vfs_core.handler import Capabilities as Capabilities
+    from vfs_core.handler import Context as Context
+    from vfs_core.hookspecs import hookimpl as hookimpl
+    from vfs_core.plugins import register_handler as register_handler
+    from vfs_core.plugins import register_suffix as register_suffix
+    from vfs_core.specs import CommandSpec as CommandSpec
+    from vfs_core.specs import DiscoverySpec as DiscoverySpec
+    from vfs_core.specs import EmbedderSpec as EmbedderSpec
+    from vfs_core.specs import FollowerSpec as FollowerSpec
+    from vfs_core.specs import HandlerSpec as HandlerSpec
+    from vfs_core.specs import SearchSpec as SearchSpec
+    from vfs_core.specs import StoreSpec as StoreSpec
+    from vfs_core.specs import SuffixSpec as SuffixSpec
+    from vfs_core.suffix import BaseSuffix as BaseSuffix
+    from vfs_core.suffix import SuffixContext as SuffixContext
+    from vfs_core.types import Entry as Entry
+    from vfs_core.types import Hit as Hit
+    from vfs_core.types import Kind as Kind
+    from vfs_core.types import Link as Link
+    from vfs_core.types import Node as Node
+    from vfs_core.types import Stat as Stat
+    from vfs_core.types import Version as Version
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "AVM",
-    "BaseHandler",
-    "BaseSuffix",
-    "Capabilities",
-    "CommandSpec",
-    "Context",
-    "DiscoverySpec",
-    "EmbedderSpec",
-    "Entry",
-    "FollowerSpec",
-    "HandlerSpec",
-    "Hit",
-    "Kind",
-    "Link",
-    "Node",
-    "SearchSpec",
-    "Stat",
-    "StoreSpec",
-    "SuffixContext",
-    "SuffixSpec",
-    "Version",
-    "errors",
-    "hookimpl",
-    "register_handler",
-    "register_suffix",
-]
+_HOMES = {
+    "avm.client": ("AVM",),
+    "vfs_core.handler": ("BaseHandler", "Capabilities", "Context"),
+    "vfs_core.hookspecs": ("hookimpl",),
+    "vfs_core.plugins": ("register_handler", "register_suffix"),
+    "vfs_core.specs": (
+        "CommandSpec",
+        "DiscoverySpec",
+        "EmbedderSpec",
+        "FollowerSpec",
+        "HandlerSpec",
+        "SearchSpec",
+        "StoreSpec",
+        "SuffixSpec",
+    ),
+    "vfs_core.suffix": ("BaseSuffix", "SuffixContext"),
+    "vfs_core.types": ("Entry", "Hit", "Kind", "Link", "Node", "Stat", "Version"),
+}
+"""Where each public name lives: imported when it is first used, since the command line needs few of them."""
+
+__all__ = ["errors", *sorted(name for names in _HOMES.values() for name in names)]  # noqa: PLE0604 - all are str
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name == "errors":
+        return import_module("avm.errors")
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
+    raise AttributeError(f"module 'avm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

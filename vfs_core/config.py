@@ -23,6 +23,10 @@ from vfs_core.config_check import (
     uses_in,
 )
 from vfs_core.config_document import MAX_BYTES, Document, parse_document
+from vfs_core.config_places import default_config_path as default_config_path
+from vfs_core.config_places import default_store_path as default_store_path
+from vfs_core.config_places import find_config as find_config
+from vfs_core.config_places import unreadable, xdg
 from vfs_core.config_schema import ValidBefore
 from vfs_core.config_text import config_summary as config_summary
 from vfs_core.config_text import expand as expand
@@ -119,66 +123,6 @@ class Config:
     document: Document | None = field(default=None, repr=False, compare=False)
 
 
-# --- where things are ----------------------------------------------------------------------------
-
-
-def default_config_path() -> Path:
-    """`avm/config.yaml` in the XDG config directory. Raises ConfigError if there is no home directory."""
-    return _needed(_xdg("XDG_CONFIG_HOME", ".config"), "XDG_CONFIG_HOME") / "avm" / "config.yaml"
-
-
-def default_store_path() -> Path:
-    """`avm/avm.db` in the XDG data directory. Raises ConfigError if there is no home directory."""
-    return _needed(_xdg("XDG_DATA_HOME", ".local/share"), "XDG_DATA_HOME") / "avm" / "avm.db"
-
-
-def find_config(explicit: str | Path | None = None) -> Path | None:
-    """The configuration file to use: the given one, else `AVM_CONFIG`, else the XDG one if it exists.
-
-    Raises ConfigError if one that was asked for does not exist, or if it cannot be seen whether the XDG
-    one does: a configuration holds permissions and is never passed over in silence.
-    """
-    for source, name in (("--config", explicit), ("AVM_CONFIG", os.environ.get("AVM_CONFIG"))):
-        if name is not None and (name != "" or source == "--config"):
-            path = Path(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for an unknown ~user
-            if not _exists(path):
-                what = f"there is no such file (named by {source})"
-                raise ConfigError([Problem(str(path), "", what, "correct the path, or `avm init` makes one")])
-            return path
-    base = _xdg("XDG_CONFIG_HOME", ".config")
-    if base is None:
-        return None
-    path = base / "avm" / "config.yaml"
-    return path if _exists(path) else None
-
-
-def _xdg(variable: str, below_home: str) -> Path | None:
-    """An XDG base directory; as that specification says, a relative or empty variable is ignored."""
-    given = os.environ.get(variable, "")
-    if os.path.isabs(given):  # noqa: PTH117
-        return Path(given)
-    # Path.home raises where there is none, and both take an empty HOME for the root directory.
-    home = "" if os.environ.get("HOME") == "" else os.path.expanduser("~")  # noqa: PTH111
-    return Path(home, below_home) if os.path.isabs(home) else None  # noqa: PTH117
-
-
-def _needed(directory: Path | None, variable: str) -> Path:
-    if directory is None:
-        what = "there is no home directory: HOME is not set and the user is not known to the system"
-        raise ConfigError([Problem("environment", "", what, f"set HOME or {variable}")])
-    return directory
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except (OSError, ValueError) as error:
-        raise ConfigError([_unreadable(path, error)]) from None
-    return True
-
-
 # --- loading -------------------------------------------------------------------------------------
 
 
@@ -190,6 +134,8 @@ def load_config(path: Path | None, registry: Registry | None = None) -> Config:
     """
     if path is None:
         return Config()
+    if _says_nothing(_read(path)):  # as `avm init` leaves it: not worth importing YAML for
+        return Config(source=path)
     document, problems = _examine(path)
     if problems:
         if registry is not None:
@@ -232,23 +178,21 @@ def _examine(path: Path) -> tuple[Document, list[Problem]]:
     return document, document_problems(document, data, _valid_before())
 
 
+def _says_nothing(data: bytes) -> bool:
+    """Whether there are only comments and empty lines."""
+    return data.isascii() and all(line[:1] in (b"", b"#") for line in data.splitlines())
+
+
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise ConfigError([_unreadable(path, error)]) from None
-
-
-def _unreadable(path: Path, error: OSError | ValueError) -> Problem:
-    if isinstance(error, IsADirectoryError):
-        return Problem(str(path), "", "this is a directory", "name the file in it: config.yaml")
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return Problem(str(path), "", f"the file cannot be read: {reason}")
+        raise ConfigError([unreadable(path, error)]) from None
 
 
 def _valid_before() -> ValidBefore:
-    cache = _xdg("XDG_CACHE_HOME", ".cache")
+    cache = xdg("XDG_CACHE_HOME", ".cache")
     return ValidBefore(None if cache is None else cache / "avm" / "validated")
 
 

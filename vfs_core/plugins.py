@@ -20,7 +20,6 @@ import pluggy
 
 from vfs_core import hookspecs
 from vfs_core.errors import Invalid, MissingExtra, PluginError
-from vfs_core.handler import BaseHandler
 from vfs_core.specs import (
     CommandSpec,
     DiscoverySpec,
@@ -32,12 +31,12 @@ from vfs_core.specs import (
     StoreSpec,
     SuffixSpec,
 )
-from vfs_core.suffix import BaseSuffix
 
 AnySpec = TypeVar("AnySpec", bound=Spec | CommandSpec)
 
 GROUP = "avm"
-OWN_DISTRIBUTION = "avm"
+OWN_PACKAGES = ("avm_builtin", "avm_handlers", "avm_suffixes", "avm_discovery")
+"""What the distribution itself registers comes first."""
 
 HOOKS: dict[str, tuple[str, type]] = {
     "handler": ("avm_register_handlers", HandlerSpec),
@@ -71,11 +70,20 @@ class PluginInfo:
 @dataclass
 class _Collected:
     name: str
-    source: str
+    told: str = ""
+    point: metadata.EntryPoint | None = None
     module: object | None = None
     failure: str = ""
     disabled: bool = False
     supplies: list[str] = field(default_factory=list)
+
+    @property
+    def source(self) -> str:
+        """Where it came from; a distribution's metadata are parsed only when somebody asks."""
+        if self.point is None:
+            return self.told
+        dist = self.point.dist
+        return f"entry point of {dist.name} {dist.version}" if dist else "an entry point"
 
 
 _in_process: dict[str, dict[str, tuple[Spec, bool]]] = {}
@@ -98,6 +106,8 @@ def register_handler(name: str, handler: type, *, override: bool = False) -> Non
     With `override` it replaces what a plugin supplies under the name. Raises Invalid if it is not a handler,
     PluginError if this process has given the name to another one.
     """
+    from vfs_core.handler import BaseHandler  # not for those who only look plugins up
+
     if not (isinstance(handler, type) and issubclass(handler, BaseHandler)):
         raise Invalid(f"{handler!r} is not a handler: subclass BaseHandler and implement read(path, context)")
     _register(HandlerSpec(name, handler), "handler", override)
@@ -105,6 +115,8 @@ def register_handler(name: str, handler: type, *, override: bool = False) -> Non
 
 def register_suffix(name: str, suffix: type, *, override: bool = False) -> None:
     """Make a suffix class available to every kernel that this process opens from now on, as `register_handler`."""
+    from vfs_core.suffix import BaseSuffix
+
     if not (isinstance(suffix, type) and issubclass(suffix, BaseSuffix)):
         raise Invalid(f"{suffix!r} is not a suffix: subclass BaseSuffix and implement read(context)")
     _register(SuffixSpec(name, suffix), "suffix", override)
@@ -191,14 +203,13 @@ class Registry:
 
     def _from_entry_points(self, disabled: frozenset[str]) -> None:
         found = list(metadata.entry_points(group=GROUP))
-        found.sort(key=lambda point: (point.dist is None or point.dist.name != OWN_DISTRIBUTION, point.name))
+        found.sort(key=lambda point: (point.value.partition(".")[0] not in OWN_PACKAGES, point.name))
         seen: set[tuple[str, str]] = set()
         for point in found:
             if (point.name, point.value) in seen:
                 continue  # one distribution on the path twice
             seen.add((point.name, point.value))
-            dist = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"
-            plugin = _Collected(point.name, f"entry point of {dist}", disabled=point.name in disabled)
+            plugin = _Collected(point.name, point=point, disabled=point.name in disabled)
             self._plugins.append(plugin)
             if not plugin.disabled:
                 self._load_module(plugin, point.value)

@@ -511,8 +511,6 @@ class Session:
         """Link two nodes. Needs to write the source and to read the target."""
         start, end = self._stored(source), self._stored(target)
         finding.check_link(kind, weight)
-        if start.path == end.path:
-            raise Invalid(f"{start.path} cannot be linked to itself")
         with self.transaction() as tx:
             tx.link(start.path, end.path, kind, weight)
 

@@ -186,7 +186,8 @@ def covers(agent: Agent, path: str, operation: str = "stat") -> bool:
         return True
     # READING: the way to what a key opens can be gone, as with rules.
     return operation in ("stat", "list") and any(
-        f"{pattern.rstrip('*').rstrip('/')}/".startswith(path.rstrip("/") + "/") for pattern in agent.key.paths
+        f"{pattern.rstrip('*').rstrip('/')}/".startswith(path.rstrip("/") + "/")
+        for pattern in agent.key.paths
     )
 
 
@@ -264,6 +265,9 @@ def _is_passage(world: World, agent: Agent, path: str) -> bool:
 
 def _doing(world: World, agent: Agent, operation: str, thing: Thing) -> str:
     """Steps 3 and 4 for a thing that is known."""
+    space = space_of(thing.path)
+    if operation == "delete" and space != agent.name and thing.path == f"/memory/private/{space}":
+        return DENIED  # READING: a private space is removed by its agent alone, whatever others hold
     if agent.elevated or operation == "stat":
         return ALLOWED
     bits, owner = _bits(world, agent, thing), _owns(world, agent, thing)
@@ -280,8 +284,6 @@ def _doing(world: World, agent: Agent, operation: str, thing: Thing) -> str:
 def _removing(world: World, agent: Agent, thing: Thing) -> str:
     """Deletion is anybody's who may write the directory, unless it is sticky."""
     parent = world.things[world.above(thing.path)[0]]
-    if parent.path == "/memory/private" and thing.path != f"/memory/private/{agent.name}":
-        return DENIED  # a private space is its agent's, though anybody may make one beside it
     if not _bits(world, agent, parent) & 2 or not _comes_into(world, agent, thing.path):
         return DENIED
     if parent.mode & 0o1000 and agent.name not in (thing.owner, parent.owner):
@@ -301,6 +303,6 @@ def _creating(world: World, agent: Agent, path: str) -> str:
     space = space_of(path)
     if space not in (None, agent.name) and space_of(place.path) != space:
         return UNKNOWN  # a space that is not there yet
-    if not _comes_into(world, agent, f"{place.path.rstrip('/')}/new"):
+    if not _comes_into(world, agent, path):
         return UNKNOWN
     return ALLOWED if _bits(world, agent, place) & 3 == 3 else DENIED

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from vfs_core.config import Config, PermissionRule, StorageSettings
+from vfs_core.config import Config, PermissionRule, ProviderRule, StorageSettings
 from vfs_core.errors import Denied, NotFound, NotOwner, VfsError
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
@@ -513,6 +513,42 @@ def test_moving_to_where_more_may_read_needs_every_owner_concerned(
     bob.rename("/memory/shut", "/memory/lent/shut")
 
 
+@pytest.mark.parametrize("hides", [False, True], ids=["alone", "beside a hidden one"])
+def test_what_lies_in_a_locked_directory_is_not_opened_by_moving_it_out(
+    kernel: Kernel, alice: Session, bob: Session, hides: bool
+) -> None:
+    """Not even by the owner of the directories, and not where another note hides how many there are."""
+    bob.mkdir("/memory/shut/inner", parents=True)
+    if hides:
+        alice.write("/memory/shut/inner/a.md", "xyzzy")
+        alice.set_mode("/memory/shut/inner/a.md", 0o600)
+    alice.write("/memory/shut/inner/b.md", "xyzzy")
+    bob.set_mode("/memory/shut", 0o700)
+    for move in (
+        lambda: bob.rename("/memory/shut/inner/b.md", "/memory/b.md"),
+        lambda: bob.rename("/memory/shut/inner", "/memory/inner"),
+    ):
+        with pytest.raises(NotOwner):
+            move()
+    assert agent(kernel, "carol").search("xyzzy").hits == []
+
+
+def test_moving_a_directory_out_opens_no_note_that_the_mover_does_not_even_see(
+    kernel: Kernel, alice: Session, bob: Session
+) -> None:
+    with kernel.session().transaction() as tx:
+        for name in ("alice", "dan"):
+            tx.put_user(User(name, ("crew",)))
+    bob.mkdir("/memory/shut/inner", parents=True)
+    alice.write("/memory/shut/inner/crews.md", "xyzzy")
+    alice.set_owner("/memory/shut/inner/crews.md", group="crew")
+    alice.set_mode("/memory/shut/inner/crews.md", 0o640)
+    bob.set_mode("/memory/shut", 0o700)
+    told = answer(lambda: bob.rename("/memory/shut/inner", "/memory/inner"))
+    assert "crews" not in told
+    assert agent(kernel, "dan").search("xyzzy").hits == []
+
+
 @pytest.mark.parametrize("access", ["r", "rw"])
 def test_a_share_on_a_private_space_lets_nobody_take_it_away(
     alice: Session, bob: Session, access: Any
@@ -592,6 +628,43 @@ def test_an_expired_key_tells_nothing(kernel: Kernel, alice: Session) -> None:
         assert "gave" not in hidden
 
 
+def test_a_key_that_covers_no_changes_tells_nothing_by_refusing_them(kernel: Kernel, alice: Session) -> None:
+    alice.write("/memory/hidden.md", "xyzzy")
+    alice.set_mode("/memory/hidden.md", 0o600)
+    alice.write("/private/hidden.md", "xyzzy")
+    session = agent(kernel, "bob", key=KeyScope(("/memory/*",), frozenset({"read"})))
+    for place in ("/memory", "/memory/private/alice"):
+        for action in ("delete", "rename", "share", "set_mode", "update_meta", "link from it", "unlink"):
+            hidden = answer(lambda: BY_NAME[action](session, f"{place}/hidden.md"))  # noqa: B023
+            absent = answer(lambda: BY_NAME[action](session, f"{place}/absent.md"))  # noqa: B023
+            assert hidden.replace(HIDDEN, MISSING) == absent, action
+
+
+def test_a_key_holds_for_what_providers_serve(tmp_path: Path) -> None:
+    rule = ProviderRule("/files/*", "memory", {"root": "/memory/kept"})
+    with Kernel(NONE, tmp_path / "s.db", providers=[rule]) as kernel:
+        key = KeyScope(("/memory/*",), frozenset({"read"}))
+        for name in ("/files/a", "/files", "/files/b/c"):
+            for action in ("read", "stat", "list"):
+                told = answer(lambda: BY_NAME[action](agent(kernel, "bob", key=key), name))  # noqa: B023
+                assert told == f"NotFound: {name}: not found", action
+
+
+def test_who_searches_its_own_space_only_counts_its_own_space_only(
+    kernel: Kernel, alice: Session, bob: Session
+) -> None:
+    alice.write("/private/lent.md", "xyzzy", {"tags": ["t"]})
+    alice.share("/private/lent.md", "sue")
+    bob.write("/memory/all.md", "xyzzy", {"tags": ["u"]})
+    with kernel.session().transaction() as tx:
+        tx.put_user(User("sue", (), frozenset({"write", "search_own"})))
+    sue = agent(kernel, "sue")
+    sue.write("/private/own.md", "xyzzy", {"tags": ["v"]})
+    assert [hit.path for hit in sue.search("xyzzy").hits] == ["/memory/private/sue/own.md"]
+    assert sue.tag_counts() == {"v": 1}
+    assert (sue.stats().notes, sue.stats().private) == (1, 1)
+
+
 def test_a_key_counts_what_it_covers(kernel: Kernel, alice: Session) -> None:
     alice.write("/memory/open/a.md", "one", {"tags": ["t"]})
     alice.write("/memory/other/b.md", "two", {"tags": ["u"]})
@@ -649,8 +722,9 @@ def test_a_line_break_in_a_name_does_not_dodge_a_rule(ruled: Session) -> None:
 @pytest.mark.parametrize("target", ["/memory/thawed", "/memory/some/where/thawed"])
 def test_moving_the_directory_does_not_lift_a_rule_from_what_is_in_it(ruled: Session, target: str) -> None:
     for place, note in (("/memory/frozen", "law.md"), ("/memory/hidden", "xyzzy.md")):
-        answer(lambda: ruled.rename(place, target))  # noqa: B023
-        answer(lambda: ruled.rename_prefix(place[:-1], target))  # noqa: B023
+        told = answer(lambda: ruled.rename(place, target))  # noqa: B023
+        told += answer(lambda: ruled.rename_prefix(place[:-1], target))  # noqa: B023
+        assert "xyzzy" not in told
         assert not ruled.exists(f"{target}/{note}")
     assert ruled.search("xyzzy").hits == []
     assert ruled.read("/memory/frozen/law.md").text == "law"
@@ -658,7 +732,10 @@ def test_moving_the_directory_does_not_lift_a_rule_from_what_is_in_it(ruled: Ses
 
 def test_deleting_the_directory_does_not_delete_what_a_rule_keeps(ruled: Session) -> None:
     for place in ("/memory/frozen", "/memory/hidden"):
-        assert "gave" not in answer(lambda: ruled.delete(place, recursive=True))  # noqa: B023
+        told = answer(lambda: ruled.delete(place, recursive=True))  # noqa: B023
+        assert "gave" not in told
+        assert "xyzzy" not in told
+        assert "lines" not in told
     with Kernel(NONE, ruled.kernel.location) as kernel:
         assert agent(kernel, "alice").read("/memory/hidden/xyzzy.md").text == "xyzzy"
 

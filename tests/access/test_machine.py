@@ -125,8 +125,11 @@ class Machine(RuleBasedStateMachine):
         raise AssertionError(f"should be {answer}, and went through")
 
     def make(self, path: str, owner: str, directory: bool) -> Node:
-        """Put a new node, and the directories that it needs, into the model."""
-        name = self.agents[owner].name
+        """Put a new node, and the directories that it needs, into the model.
+
+        READING: what is made in a private space belongs to its agent, whoever makes it.
+        """
+        name = space_of(path) or self.agents[owner].name
         for above in reversed(self.world.above(path)):
             if above not in self.things:
                 self.things[above] = Node(above, True, name, 0o700 if space_of(above) else 0o777)
@@ -303,7 +306,7 @@ class Machine(RuleBasedStateMachine):
 
     def moved(self, who: str, old: str, new: str) -> World:
         """The world after a move, as a copy."""
-        name = self.agents[who].name
+        name = space_of(new) or self.agents[who].name
         after = World({path: thing for path, thing in self.things.items() if path != new})
         for above in reversed(after.above(new)):
             if above not in after.things:

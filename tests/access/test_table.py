@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from oracle import ALLOWED, DENIED, UNKNOWN, Agent, Key, World, decide, is_known, space_of
+from oracle import ALLOWED, DENIED, UNKNOWN, Agent, Key, World, ceiling, decide, is_known, space_of
 
 from vfs_core import errors
 from vfs_core.config import Config, PermissionRule, StorageSettings
@@ -34,6 +34,7 @@ AGENTS = {
     "a stranger": Agent(STRANGER),
     "a guest": Agent(GUEST, capabilities=frozenset()),
     "a searcher": Agent(SEARCHER, capabilities=frozenset({"read", "search_own"})),
+    "a scribe": Agent("scribe", capabilities=frozenset({"write"})),
     "a newcomer": Agent("nobody-yet"),
     "the store's owner": Agent("(login)"),
     "the owner's key": Agent(OWNER, frozenset({TEAM}), key=TEAM_KEY),
@@ -119,6 +120,15 @@ PLACES = (
     _Place("/memory/private/olga/project/plan.md", 0o600),
     _Place("/memory/private/olga/project/part", 0o700, True),
     _Place("/memory/private/olga/project/part/more.md", 0o600),
+    _Place("/memory/private/olga/project/less", 0o700, True, shares=((READER, "rw"), (WRITER, "r"))),
+    _Place("/memory/private/olga/project/less/note.md", 0o600),
+    _Place("/memory/private/olga/project/note.md", 0o600, shares=((READER, "rw"), (WRITER, "r"))),
+    _Place("/memory/lent", 0o750, True, shares=LENT),
+    _Place("/memory/lent/own.md", 0o600),
+    _Place("/memory/lent/own", 0o700, True),
+    _Place("/memory/lent/own/note.md", 0o644),
+    _Place("/memory/lent/sticky", 0o1777, True),
+    _Place("/memory/lent/sticky/note.md", 0o666),
     _Place("/memory/private/sven", 0o700, True, owner=STRANGER),
     _Place("/memory/private/sven/diary.md", 0o600, owner=STRANGER),
     _Place("/archive", 0o777, True),
@@ -322,7 +332,13 @@ def expected(known: World, agent: Agent, action: str, path: str) -> set[str]:
     if action in ("create", "mkdir"):
         return {one("create", beside(path))}
     if action == "rename":
-        return first(one("delete"), one("create", moved(path)))
+        answers = first(one("delete"), one("create", moved(path)))
+        for below in known.things if path in DIRECTORIES and path not in FIXED else ():
+            if below.startswith(path + "/") and answers == {ALLOWED}:  # a rule holds for what is below, too
+                there = moved(path) + below[len(path) :]
+                if {ceiling(known, agent, below), ceiling(known, agent, there)} != {"rw"}:
+                    answers = {DENIED, UNKNOWN}
+        return answers
     if action == "link":
         return first(one("link"), one("read", ANCHOR))
     if action == "link to":
@@ -337,12 +353,14 @@ def skipped(action: str, path: str) -> bool:
     """Cells that ask nothing: what only files have, asked of directories and of what is missing."""
     if action == "search":
         return path in DIRECTORIES or path in MISSING
+    if path == ANCHOR and action in ("link", "link to"):
+        return True  # nothing is linked to itself
     # A private space is no file and never moves, whoever asks.
     if path == "/memory/private" and action == "create":
         return True
     if space_of(path) and path.count("/") == 3:
         return action in ("write", "append", "rename")
-    return path == "/" and action in ("write", "append", "rename", "tags", "delete")
+    return path == "/" and action in ("read", "write", "append", "rename", "tags", "delete")
 
 
 def open_session(kernel: Kernel, agent: Agent, login: str) -> Session:

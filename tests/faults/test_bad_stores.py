@@ -258,7 +258,7 @@ def test_whatever_byte_is_damaged_only_our_errors_are_raised(db: Path, tmp_path:
     generator = random.Random(2)
     whole = db.read_bytes()
     wrong: set[str] = set()
-    for number in range(120):
+    for number in range(80):
         directory = tmp_path / f"damaged-{number}"
         directory.mkdir()
         broken = bytearray(whole)

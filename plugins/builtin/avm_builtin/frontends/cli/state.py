@@ -60,7 +60,7 @@ class App:
     @property
     def is_configured(self) -> bool:
         """Whether there is a configuration file (or one was named, whether it is there or not)."""
-        from vfs_core.config import find_config
+        from vfs_core.config_places import find_config
 
         try:
             return find_config(self.config) is not None
@@ -69,7 +69,8 @@ class App:
 
     def readable_config(self) -> Config | None:
         """The configuration, or None if there is none or it has errors (which the kernel would raise)."""
-        from vfs_core.config import find_config, load_config
+        from vfs_core.config import load_config
+        from vfs_core.config_places import find_config
 
         try:
             path = find_config(self.config)
