@@ -1,6 +1,8 @@
 """Provider rules at work: what handlers are told, what may come back, and what the session makes of it."""
 
 import errno
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -259,6 +261,24 @@ def test_one_instance_serves_a_rule_and_is_made_when_it_is_first_needed(db: Path
         assert session.read("/b/1").text == "y"
         assert len(Dict.made) == 2
     assert [made.closed for made in Dict.made] == [1, 1]
+
+
+def test_threads_that_ask_at_once_share_one_instance(db: Path):
+    class Slow(Dict):
+        def __init__(self, config=None):
+            super().__init__(config)
+            time.sleep(0.05)
+
+    register_handler("slow", Slow)
+    session = one(db, "/slow/{x}", "slow", contents={"/slow/a": "1"})
+    texts: list[str] = []
+    threads = [threading.Thread(target=lambda: texts.append(session.read("/slow/a").text)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert texts == ["1"] * 8
+    assert len(Dict.made) == 1
 
 
 def test_the_first_rule_that_matches_serves(db: Path):

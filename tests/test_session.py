@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -576,7 +577,7 @@ def test_a_search_stays_below_and_has_all_tags(session: Session):
     assert [hit.path for hit in session.search("quokka", tags=["t", "u"]).hits] == ["/memory/x/a"]
     assert len(session.search("quokka", tags=["t"]).hits) == 2
     assert len(session.search("quokka", 1).hits) == 1
-    with pytest.raises(Invalid, match="limit is at least 1"):
+    with pytest.raises(Invalid, match="limit is"):
         session.search("quokka", 0)
 
 
@@ -658,8 +659,8 @@ def test_closing_while_threads_work_ends_them_with_an_error_and_loses_nothing(tm
     threads = [threading.Thread(target=work, args=(name,)) for name in range(3)]
     for thread in threads:
         thread.start()
-    while len(written) < 30:
-        pass
+    while len(written) < 30 and not odd:
+        time.sleep(0.001)
     kernel.close()
     for thread in threads:
         thread.join(timeout=30)
@@ -676,7 +677,7 @@ memory = AVM(db=sys.argv[1], agent="akashi")
 memory.write("/memory/a", "quokka")
 memory.search("quokka")
 child = os.fork()
-memory.append("/memory/a", "c" if child == 0 else "p")
+memory.append("/memory/a", " c" if child == 0 else " p")
 assert memory.read("/memory/a").text.startswith("quokka")
 assert [hit.path for hit in memory.search("quokka")] == ["/memory/a"]
 if child == 0:
@@ -684,7 +685,7 @@ if child == 0:
     memory.close()
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert sorted(memory.read("/memory/a").text[6:]) == ["c", "p"], memory.read("/memory/a").text
+assert sorted(memory.read("/memory/a").text.split()) == ["c", "p", "quokka"], memory.read("/memory/a").text
 assert memory.read("/memory/child").text == "x"
 memory.write("/memory/a", "both")
 assert memory.read("/memory/a").text == "both"

@@ -70,29 +70,44 @@ class Bell:
         try:
             fd = _open_file(path, writable, mode)
         except OSError:
-            return cls.silent()
+            return cls.open(path, uuid, writable=False, mode=mode) if writable else cls.silent()
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         if os.fstat(fd).st_size < SIZE:
             os.close(fd)
             return cls.silent()
-        words = memoryview(mmap.mmap(fd, SIZE, access=access)).cast("Q")
+        try:
+            words = memoryview(mmap.mmap(fd, SIZE, access=access)).cast("Q")
+        except OSError:
+            os.close(fd)
+            return cls.silent()
         bell = cls(words, fd, writable)
-        mine = uuids.UUID(uuid).int
-        low, high = mine & (1 << 64) - 1, mine >> 64
-        if (
-            words[_MAGIC] == MAGIC
-            and words[_LAYOUT] == LAYOUT
-            and (words[_UUID], words[_UUID + 1]) == (low, high)
-        ):
+        if bell._is_of(uuid):
             return bell
         if not writable:
             return cls.silent()
-        # A new file, or one left by a store that a backup replaced: everything cached by it is stale.
+        fcntl.flock(fd, fcntl.LOCK_EX)  # one of those who open a new store together sets it up
+        try:
+            if not bell._is_of(uuid):
+                bell._take_over(uuid)
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        return bell
+
+    def _is_of(self, uuid: str) -> bool:
+        words = self.words
+        return (words[_MAGIC], words[_LAYOUT], words[_UUID], words[_UUID + 1]) == (
+            MAGIC,
+            LAYOUT,
+            *_halves(uuid),
+        )
+
+    def _take_over(self, uuid: str) -> None:
+        """Set up a new file, or one left by a store that a backup replaced: everything cached by it is stale."""
+        words = self.words
         words[EPOCH] = max(words[HEAD:]) + 1 if words[_MAGIC] == MAGIC else 1
-        words[_UUID], words[_UUID + 1] = low, high
+        words[_UUID], words[_UUID + 1] = _halves(uuid)
         words[_LAYOUT] = LAYOUT
         words[_MAGIC] = MAGIC
-        return bell
 
     @property
     def head(self) -> int:
@@ -133,6 +148,11 @@ class Bell:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _halves(uuid: str) -> tuple[int, int]:
+    whole = uuids.UUID(uuid).int
+    return whole & (1 << 64) - 1, whole >> 64
 
 
 def _open_file(path: str, writable: bool, mode: int) -> int:

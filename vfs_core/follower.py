@@ -179,6 +179,11 @@ class Runner:
         if self._lease is not None:
             self._lease.close()
 
+    def abandon(self) -> None:
+        """In a forked child: let go of the lease, which is the parent's, without touching the follower."""
+        if self._lease is not None:
+            self._lease.close()
+
     def _work(self, lease: Lease, deadline: float, progress: Progress | None) -> None:
         """With the lease held: verify the cursor, then take in what is new until the head or the deadline."""
         cursor = self.follower.cursor()

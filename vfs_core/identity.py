@@ -31,7 +31,7 @@ def owns(location: str) -> bool:
     """Whether this process's user owns the store's file (or would, because it is not there yet)."""
     try:
         return Path(location).stat().st_uid == os.geteuid()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
         return False

@@ -263,7 +263,12 @@ class Kernel:
         backend: SearchBackend = self.registry.load("search", name)(context)
         lease = None
         if store.writable:
-            lease = Lease(None if base is None else f"{base}.{backend.name}.lease", mode)
+            try:
+                lease = Lease(None if base is None else f"{base}.{backend.name}.lease", mode)
+            except OSError:
+                lease = (
+                    None  # others keep the index; this process reads what is there, and says how far behind
+                )
         return store, Runner(store, backend, lease), backend
 
     # --- the end ---------------------------------------------------------------------------------
@@ -292,8 +297,12 @@ class Kernel:
     def after_fork(self) -> None:
         """In a forked child: let go of what must not be shared; it is opened again when needed."""
         self._mutex = threading.RLock()
+        for _, runner, _ in self._runners.values():
+            runner.abandon()
         _inherited.append((self._runners, self._stand_in))
         self._runners = {}
+        for session in list(self._sessions):
+            session.after_fork()
 
 
 def side_base(location: str) -> str:

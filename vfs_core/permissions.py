@@ -9,6 +9,7 @@ principal on one store and remembers what it has decided, by visibility classes,
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -156,6 +157,7 @@ class Verdict:
 
 _ALLOWED = Verdict()
 _HIDDEN = Verdict(NotFound)
+_EXPIRED = Verdict(Denied, "the key has expired", False)
 
 
 def _is_space_of_another(path: str, agent: str) -> bool:
@@ -170,6 +172,7 @@ class Judge:
         self.principal = principal
         self.store = store
         self._agent = principal.agent
+        self._mutex = threading.RLock()
         self._tag = -1
         self._verdicts: dict[tuple[Operation, int, int, int], Verdict] = {}
         self._plain = not policy.has_rules and principal.key is None and not principal.elevated_until_ns
@@ -202,10 +205,14 @@ class Judge:
 
     def judge(self, operation: Operation, found: Found) -> Verdict:
         """Decide on a name in the store: known at all? then key, rule, mode and capability in order."""
+        with self._mutex:
+            return self._judge(operation, found)
+
+    def _judge(self, operation: Operation, found: Found) -> Verdict:
         self._refresh()
         path = found.path
         keyed = self._keyed(operation, path)
-        if keyed is not _ALLOWED:
+        if keyed is _HIDDEN or keyed is _EXPIRED:
             return keyed
         outer = self._outer(operation, path, None)
         if outer is _HIDDEN or (found.stat is None and operation is not Operation.CREATE):
@@ -226,8 +233,9 @@ class Judge:
             return _HIDDEN
         if operation is Operation.DELETE and _is_space_of_another(path, self._agent):
             return Verdict(Denied, "a private space is removed by its agent alone")
-        if outer.error is not None:
-            return outer
+        for verdict in (keyed, outer):
+            if verdict.error is not None:
+                return verdict
         if inner.error is not None:
             return inner
         verdict = self._capable(operation, found)
@@ -244,7 +252,9 @@ class Judge:
     def check_provided(self, operation: Operation, path: str) -> None:
         """Raise what the policy says of an operation on a path that a provider serves."""
         self._refresh()
-        outer = _HIDDEN if self._is_anothers(path) else self._outer(operation, path, "ro")
+        outer = self._keyed(operation, path)
+        if outer.error is None:
+            outer = _HIDDEN if self._is_anothers(path) else self._outer(operation, path, "ro")
         if outer.error is None:
             outer = self._holds(_NEEDS[operation])
         if outer.error is not None:
@@ -262,7 +272,9 @@ class Judge:
     def knows_directory(self, path: str) -> bool:
         """Whether no space, rule or key hides a synthetic directory."""
         self._refresh()
-        return not self._is_anothers(path) and self._outer(Operation.LIST, path, "ro") is not _HIDDEN
+        if self._is_anothers(path) or self._keyed(Operation.LIST, path) is not _ALLOWED:
+            return False
+        return self._outer(Operation.LIST, path, "ro") is not _HIDDEN
 
     # --- filters ---------------------------------------------------------------------------------
 
@@ -343,6 +355,10 @@ class Judge:
         """
         if self.store.bell.words[EPOCH] <= self._tag:
             return
+        with self._mutex:
+            self._read_anew()
+
+    def _read_anew(self) -> None:
         tag = self.store.head().sequence
         self._verdicts.clear()
         self._allowed.clear()
@@ -384,7 +400,7 @@ class Judge:
         if scope is None:
             return _ALLOWED
         if scope.expires_ns is not None and time.time_ns() >= scope.expires_ns:
-            return Verdict(Denied, "the key has expired", False)
+            return _EXPIRED
         patterns = [compile_pattern(pattern) for pattern in scope.paths]
         if not any(re.fullmatch(pattern.regex, path) for pattern in patterns):
             above = operation in (Operation.STAT, Operation.LIST) and any(

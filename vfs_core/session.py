@@ -509,10 +509,16 @@ class Session:
 
     def link(self, source: str, target: str, kind: str = "related", weight: float = 1.0) -> None:
         """Link two nodes. Needs to write the source and to read the target."""
-        start, end = self._stored(source), self._stored(target)
-        finding.check_link(kind, weight)
+        self.link_many([Link(source, kind, target, weight)])
+
+    def link_many(self, links: Sequence[Link]) -> None:
+        """Make several links in one transaction: all or none."""
+        for link in links:
+            finding.check_link(link.kind, link.weight)
+        ends = [(self._stored(link.source).path, self._stored(link.target).path) for link in links]
         with self.transaction() as tx:
-            tx.link(start.path, end.path, kind, weight)
+            for (start, end), link in zip(ends, links, strict=True):
+                tx.link(start, end, link.kind, link.weight)
 
     def unlink(self, source: str, target: str, kind: str | None = None) -> int:
         """Remove links and return how many."""
@@ -561,6 +567,10 @@ class Session:
         store = self.kernel.writable_store()
         judge = self.judge
         return _Judged(store.transaction(self._origin, judge.check), judge)
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread may have held the judge's lock."""
+        self._judge = None
 
     def forget(self) -> None:
         """Drop what is cached (the configuration has changed)."""

@@ -18,7 +18,9 @@ import pytest
 
 from vfs_core.config import Config, PermissionRule, ProviderRule, StorageSettings
 from vfs_core.errors import Denied, NotFound, NotOwner, VfsError
+from vfs_core.handler import BaseHandler, Context
 from vfs_core.kernel import Kernel
+from vfs_core.plugins import register_handler
 from vfs_core.session import Session
 from vfs_core.storage import Operation
 from vfs_core.types import KeyScope, Principal, User
@@ -640,14 +642,23 @@ def test_a_key_that_covers_no_changes_tells_nothing_by_refusing_them(kernel: Ker
             assert hidden.replace(HIDDEN, MISSING) == absent, action
 
 
+class _Everything(BaseHandler):
+    def read(self, path: str, context: Context) -> bytes:
+        return b"xyzzy"
+
+
 def test_a_key_holds_for_what_providers_serve(tmp_path: Path) -> None:
-    rule = ProviderRule("/files/*", "memory", {"root": "/memory/kept"})
-    with Kernel(NONE, tmp_path / "s.db", providers=[rule]) as kernel:
-        key = KeyScope(("/memory/*",), frozenset({"read"}))
-        for name in ("/files/a", "/files", "/files/b/c"):
-            for action in ("read", "stat", "list"):
-                told = answer(lambda: BY_NAME[action](agent(kernel, "bob", key=key), name))  # noqa: B023
-                assert told == f"NotFound: {name}: not found", action
+    register_handler("everything", _Everything)
+    with Kernel(NONE, tmp_path / "s.db", providers=[ProviderRule("/files/*", "everything")]) as kernel:
+        assert agent(kernel, "bob").read("/files/a").text == "xyzzy"
+        for paths, actions in ((("/memory/*",), {"read"}), (("/files/*",), {"delete"})):
+            session = agent(kernel, "bob", key=KeyScope(paths, frozenset(actions)))
+            for action in ("read", "stat"):
+                told = answer(lambda: BY_NAME[action](session, "/files/a"))  # noqa: B023
+                assert told.startswith(("NotFound", "Denied")), (paths, action)
+        expired = agent(kernel, "bob", key=KeyScope(("/files/*",), frozenset({"read"}), expires_ns=1))
+        with pytest.raises(Denied):
+            expired.read("/files/a")
 
 
 def test_who_searches_its_own_space_only_counts_its_own_space_only(

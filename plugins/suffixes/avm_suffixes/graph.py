@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
+from vfs_core.types import Link
+
+_LINE = re.compile(r"(?:(?P<kind>[^/\s]+)[ \t]+)?(?P<target>/[^\t]*)(?:\t(?P<weight>[^\t]*))?")
 
 
 class Links(BaseSuffix):
@@ -18,18 +24,16 @@ class Links(BaseSuffix):
         return "".join(f"{link.kind}\t{link.target}\t{link.weight:g}\n" for link in links)
 
     def write(self, context: SuffixContext, data: bytes) -> None:
-        """Add links: lines of `kind path`, or of a path alone (`related`). All are judged before any is made."""
-        wanted: list[tuple[str, str]] = []
-        for line in data.decode("utf-8", "replace").splitlines():
-            if not line.strip():
-                continue
-            kind, _, target = line.strip().partition("\t" if "\t" in line else " ")
-            if kind.startswith("/"):
-                kind, target = "related", line.strip()
-            if not target.strip().startswith("/"):
-                raise Invalid(f"{context.path}:links takes lines of 'kind /path', not {line.strip()!r}")
-            wanted.append((kind, target.partition("\t")[0].strip()))
-        for _, target in wanted:
-            context.session.stat(target)
-        for kind, target in wanted:
-            context.session.link(context.path, target, kind)
+        """Add links, all or none: lines as they are read, of `kind path`, or of a path alone (`related`)."""
+        lines = decode(data, f"{context.path}:links").split("\n")
+        context.session.link_many([_link(context.path, line.strip()) for line in lines if line.strip()])
+
+
+def _link(source: str, line: str) -> Link:
+    found = _LINE.fullmatch(line)
+    try:
+        if found is None:
+            raise ValueError(line)
+        return Link(source, found["kind"] or "related", found["target"], float(found["weight"] or 1))
+    except ValueError:
+        raise Invalid(f"{source}:links takes lines of 'kind /path', not {line!r}") from None

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import json
 
+from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import JSON
-
-
-def _text(data: bytes, what: str) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise Invalid(f"{what} is UTF-8 text") from None
 
 
 class Meta(BaseSuffix):
@@ -47,8 +41,8 @@ class Meta(BaseSuffix):
     def write(self, context: SuffixContext, data: bytes) -> None:
         """Merge a JSON object into the metadata; null removes a key, `node` is ignored."""
         try:
-            patch = json.loads(_text(data, "metadata"))
-        except json.JSONDecodeError as error:
+            patch = json.loads(decode(data, f"{context.path}:meta"))
+        except (ValueError, RecursionError) as error:  # no JSON; a number or a nesting over Python's limits
             raise Invalid(
                 f'{context.path}:meta takes a JSON object such as {{"title": "…"}}: {error}'
             ) from None
@@ -71,5 +65,5 @@ class Tags(BaseSuffix):
 
     def write(self, context: SuffixContext, data: bytes) -> None:
         """Set the tags, separated by commas or line breaks; nothing removes all."""
-        tags = _text(data, "a list of tags").replace("\n", ",")
+        tags = decode(data, f"{context.path}:tags").replace("\n", ",")
         context.session.update_meta(context.path, {"tags": tags})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
 from vfs_core.names import check_agent_name
 from vfs_core.storage import Operation
@@ -22,7 +23,7 @@ class Shared(BaseSuffix):
     def write(self, context: SuffixContext, data: bytes) -> None:
         """Set the shares: names separated by commas or line breaks, `rw` behind a name lets it write."""
         wanted: dict[str, Access] = {}
-        for item in data.decode("utf-8", "replace").replace(",", "\n").splitlines():
+        for item in decode(data, f"{context.path}:shared").replace(",", "\n").split("\n"):
             name, _, access = item.strip().partition(" ")
             if not name:
                 continue

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -61,6 +62,23 @@ class SideFile:
         self._mode = mode
         self._open = _Connections()
         self._share_if_in_memory()
+        _files.add(self)
+
+    def before_fork(self) -> None:
+        """Close what is open: nothing of SQLite's may cross a fork."""
+        here = self._here()
+        here.write_lock.__enter__()
+        here.read_lock.__enter__()
+        if self._path is not None and not (here.writer is not None and here.writer.in_transaction):
+            for connection in (here.reader, here.writer):
+                if connection is not None:
+                    connection.close()
+            here.reader = here.writer = None
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._open.read_lock.__exit__(None, None, None)
+        self._open.write_lock.__exit__(None, None, None)
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection | None]:
@@ -216,6 +234,25 @@ class SideFile:
             with suppress(apsw.Error):
                 connection.pragma("user_version", 0)
             connection.close()
+
+
+_files: weakref.WeakSet[SideFile] = weakref.WeakSet()
+_forking: list[SideFile] = []
+
+
+def _before_fork() -> None:
+    _forking[:] = list(_files)
+    for file in _forking:
+        file.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for file in _forking:
+        file.after_fork_in_parent()
+    _forking.clear()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
 
 
 def _identity(path: str) -> tuple[int, int] | None:

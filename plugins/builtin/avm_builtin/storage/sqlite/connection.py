@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import apsw
 
@@ -35,6 +35,8 @@ MINIMUM_SQLITE = 3_051_003
 """Older ones can lose commits when several connections write and checkpoint (the WAL-reset bug)."""
 BUSY_SECONDS = 30.0
 """How long a writer waits for the write lock before it gives up."""
+_FORK_SECONDS = 5.0
+"""How long a fork waits for other threads' statements to end."""
 _JITTER = 0.002
 
 Row = tuple[Any, ...]
@@ -63,6 +65,8 @@ class Database:
         self.mutex = threading.RLock()
         self._writer: apsw.Connection | None = None
         self._readers: list[apsw.Connection] = []
+        self._open: set[apsw.Connection] = set()
+        self._gate = threading.Lock()
         self._lock_fd: int | None = None
         self._closed = False
         _databases.add(self)
@@ -85,28 +89,34 @@ class Database:
             connection = self._readers.pop()
         except IndexError:
             connection = self._connect(writable=self.writable)
-        rows = self._run(connection, sql, arguments)
-        self._readers.append(connection)
-        return rows
+        try:
+            return self._run(connection, sql, arguments)
+        finally:
+            self._readers.append(connection)
 
     def _run(self, connection: apsw.Connection, sql: str, arguments: Sequence[Any]) -> list[Row]:
         try:
             return connection.execute(sql, arguments).fetchall()
         except apsw.Error as error:
             raise self.translate(error) from error
+        except UnicodeDecodeError as error:
+            raise CorruptStore(f"{self.path} is damaged ({error.reason}); type: avm doctor") from error
 
     def _connect(self, *, writable: bool) -> apsw.Connection:
         if self._closed:
             raise StoreError(f"the store {self.path} has been closed")
-        try:
-            return connect(
-                self.path,
-                writable=writable,
-                synchronous=self.durability.upper(),
-                busy_seconds=BUSY_SECONDS,
-            )
-        except apsw.Error as error:
-            raise self.translate(error) from error
+        with self._gate:
+            try:
+                connection = connect(
+                    self.path,
+                    writable=writable,
+                    synchronous=self.durability.upper(),
+                    busy_seconds=BUSY_SECONDS,
+                )
+            except apsw.Error as error:
+                raise self.translate(error) from error
+            self._open.add(connection)
+            return connection
 
     # --- the write lock --------------------------------------------------------------------------
 
@@ -118,9 +128,9 @@ class Database:
         timeout starves some writers entirely.) Raises StoreBusy.
         """
         connection = self._writer or self.writer()
-        if self._queues:
-            self._queue()
         try:
+            if self._queues:
+                self._queue()
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
@@ -173,8 +183,12 @@ class Database:
 
     def _queue(self) -> None:
         if self._lock_fd is None:
+            where = f"{base_of(self.path)}.lock"
             mode = os.stat(self.path).st_mode & 0o666
-            self._lock_fd = os.open(f"{base_of(self.path)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+            try:
+                self._lock_fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+            except OSError as error:
+                raise ReadOnly(f"{where}, where writers queue, cannot be opened: {error.strerror}") from error
         fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
 
     def _unqueue(self) -> None:
@@ -188,20 +202,55 @@ class Database:
         with self.mutex:
             self._closed = True
             while self._readers:
-                self._readers.pop().close()
+                self._shut(self._readers.pop())
             if self._writer is not None:
-                self._writer.close()
+                self._shut(self._writer)
                 self._writer = None
             if self._lock_fd is not None:
                 os.close(self._lock_fd)
                 self._lock_fd = None
 
+    def before_fork(self) -> None:
+        """Close every connection, so that none crosses: both sides open their own when they need them.
+
+        Whatever of SQLite's a child inherits of an open file (which locks the process holds, the mapped WAL index)
+        is not true of the child, for as long as one connection is open. A transaction of this very thread stays.
+        """
+        self.mutex.acquire()
+        self._gate.acquire()
+        if self.in_memory or (self._writer is not None and self._writer.in_transaction):
+            return
+        idle, self._readers = self._readers, _Paused(self)
+        if self._writer is not None:
+            self._shut(self._writer)
+            self._writer = None
+        deadline = time.monotonic() + _FORK_SECONDS
+        while True:
+            while idle:
+                self._shut(idle.pop())
+            if not self._open or time.monotonic() > deadline:
+                return
+            time.sleep(0.0001)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if isinstance(self._readers, _Paused):
+            self._readers = []
+        self._gate.release()
+        self.mutex.release()
+
+    def _shut(self, connection: apsw.Connection) -> None:
+        connection.close()  # first: until it is closed, it must count as open
+        self._open.discard(connection)
+
     def after_fork(self) -> None:
-        """In a forked child: forget the parent's connections without touching them."""
-        _forked.append((self._writer, self._readers))
+        """In a forked child: forget what of the parent's connections is left without touching it."""
+        _forked.append((self._writer, self._readers, self._open))
+        self._gate = threading.Lock()
         if not self.in_memory:
             self._writer = None
             self._readers = []
+            self._open = set()
         if self._lock_fd is not None:
             os.close(self._lock_fd)  # else the child would keep the parent's lock alive
             self._lock_fd = None
@@ -231,6 +280,21 @@ class Database:
         if isinstance(error, apsw.TooBigError):
             return Invalid(f"the value is too big for the store ({error})")
         return StoreError(f"{where}: {error}")
+
+
+class _Paused(list[apsw.Connection]):
+    """Stands in for the idle connections while the process forks: nobody gets one, what comes back is closed."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    def pop(self, index: SupportsIndex = -1) -> apsw.Connection:
+        with self._database._gate:
+            raise IndexError
+
+    def append(self, connection: apsw.Connection) -> None:
+        self._database._shut(connection)
 
 
 def fetch(connection: apsw.Connection, sql: str, arguments: Sequence[Any] = ()) -> list[Row]:
@@ -265,4 +329,17 @@ def _after_fork() -> None:
         database.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _before_fork() -> None:
+    _forking[:] = list(_databases)
+    for database in _forking:
+        database.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for database in _forking:
+        database.after_fork_in_parent()
+    _forking.clear()
+
+
+_forking: list[Database] = []
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)

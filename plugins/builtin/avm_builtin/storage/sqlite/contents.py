@@ -115,8 +115,10 @@ def assemble(size: int, chunks: list[Row]) -> bytes:
     return bytes(content)
 
 
-def at_sequence(connection: apsw.Connection, current: Stored, sequence: int, size: int) -> bytes | None:
-    """The content that the journal row `sequence` committed, or None if it is not kept.
+def at_sequence(
+    connection: apsw.Connection, current: Stored, version: int, sequence: int, size: int
+) -> bytes | None:
+    """The content that the journal row `sequence` committed as `version`, or None if it is not kept.
 
     `size` is the row's. Runs in the caller's read transaction.
     """
@@ -129,9 +131,9 @@ def at_sequence(connection: apsw.Connection, current: Stored, sequence: int, siz
             return bytes(body)
         following = fetch(
             connection,
-            "SELECT sequence, size FROM journal WHERE node = ? AND sequence > ? AND hash IS NOT NULL "
-            "ORDER BY sequence LIMIT 1",
-            (current.id, sequence),
+            "SELECT version, sequence, size FROM journal WHERE node = ? AND version > ? AND hash IS NOT NULL "
+            "ORDER BY version LIMIT 1",
+            (current.id, version),
         )
         newer = at_sequence(connection, current, *following[0]) if following else None
         return None if newer is None else apply_delta(newer, prefix, suffix, body)

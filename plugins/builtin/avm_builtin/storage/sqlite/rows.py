@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from avm_builtin.storage.sqlite.connection import Database, Row
+from vfs_core.errors import CorruptStore
 from vfs_core.storage import Found
 from vfs_core.types import Change, Kind, Stat, User, Version
 
@@ -44,6 +45,8 @@ class Names:
             owner, group = self.users[row[3]], self.groups[row[4]]
         except KeyError:
             self.refresh()
+            if row[3] not in self.users or row[4] not in self.groups or not 0 <= row[1] < len(KINDS):
+                raise CorruptStore(f"node {row[0]} has an unknown owner or kind; type: avm doctor") from None
             owner, group = self.users[row[3]], self.groups[row[4]]
         return Stat(
             row[0], KINDS[row[1]], row[2], owner, group, row[5], row[6], row[7], row[8], row[9], row[10],

@@ -125,7 +125,7 @@ CREATE TABLE journal (
     commitment BLOB,
     chain BLOB NOT NULL
 ) STRICT;
-CREATE INDEX journal_node ON journal (node);
+CREATE INDEX journal_node ON journal (node, version);
 
 CREATE TABLE tag (
     node INTEGER NOT NULL REFERENCES node,

@@ -13,7 +13,14 @@ import apsw
 
 from avm_builtin.storage.sqlite import check, contents, schema
 from avm_builtin.storage.sqlite.classes import Classes, parse
-from avm_builtin.storage.sqlite.connection import Database, base_of, can_write, fetch, read_only_reason
+from avm_builtin.storage.sqlite.connection import (
+    BUSY_SECONDS,
+    Database,
+    base_of,
+    can_write,
+    fetch,
+    read_only_reason,
+)
 from avm_builtin.storage.sqlite.rows import (
     DIRECTORY,
     JOURNAL,
@@ -27,7 +34,7 @@ from avm_builtin.storage.sqlite.rows import (
 )
 from avm_builtin.storage.sqlite.transaction import SqliteTransaction
 from vfs_core.bell import HEAD, Bell
-from vfs_core.errors import ForeignStore, NewerStore, NotADirectory, NotFound, ReadOnly
+from vfs_core.errors import ForeignStore, NewerStore, NotADirectory, NotFound, ReadOnly, StoreError
 from vfs_core.path import join, split
 from vfs_core.storage import (
     Check,
@@ -82,6 +89,12 @@ class SqliteStore(Store):
         """
         path = context.location
         exists = path != ":memory:" and _exists(path)
+        if exists and Path(path).is_dir():
+            raise ForeignStore(f"{path} is a directory, not an AVM store; name a file in it with --db")
+        if exists and not os.access(path, os.R_OK):
+            raise StoreError(
+                f"{path} cannot be read by this process: its owner must allow it (chmod, setfacl)"
+            )
         if not exists and not context.create:
             raise NotFound(f"there is no store at {path} yet; write something, or type: avm init")
         if not exists and path != ":memory:":
@@ -94,11 +107,15 @@ class SqliteStore(Store):
             database.close()
             raise
         if path == ":memory:":
-            bell = Bell.private()
-        else:
-            mode = os.stat(path).st_mode & 0o666
-            bell = Bell.open(f"{base_of(path)}.bell", store_uuid, writable=writable, mode=mode)
-        store = cls(database, store_uuid, bell)
+            return cls(database, store_uuid, Bell.private())
+        where, mode = f"{base_of(path)}.bell", os.stat(path).st_mode & 0o666
+        store = cls(database, store_uuid, Bell.open(where, store_uuid, writable=writable, mode=mode))
+        if writable and not store.bell.writable:
+            # A change that is not announced would leave others with stale reads.
+            store.writable = False
+            store.read_only_reason = (
+                f"{where} cannot be written by this process, and changes are announced there"
+            )
         store._heal()
         return store
 
@@ -230,12 +247,12 @@ class SqliteStore(Store):
         )
         if not rows or not wanted:
             return None
-        return contents.at_sequence(connection, contents.Stored(*rows[0]), *wanted[0])
+        return contents.at_sequence(connection, contents.Stored(*rows[0]), version, *wanted[0])
 
     def versions(self, node: int, before: int | None = None, limit: int = 100) -> list[Version]:
         rows = self._database.rows(
             f"SELECT {JOURNAL} FROM journal WHERE node = ?1 AND hash IS NOT NULL "
-            "AND (?2 IS NULL OR version < ?2) ORDER BY sequence DESC LIMIT ?3",
+            "AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
             (node, before, limit),
         )
         return [version_from(row, self._names) for row in rows]
@@ -295,7 +312,7 @@ class SqliteStore(Store):
     def _own_transaction(self) -> apsw.Connection | None:
         """The writer's connection, where a check runs inside this thread's transaction."""
         connection = self._database._writer
-        if connection is not None and connection.in_transaction and self._database.mutex._is_owned():  # type: ignore[attr-defined]
+        if connection is not None and self._database.mutex._is_owned() and connection.in_transaction:  # type: ignore[attr-defined]
             return connection
         return None
 
@@ -418,7 +435,9 @@ def _migrate(database: Database, founder: Origin) -> None:
         connection = database.writer()
         try:
             if not database.in_memory:
+                connection.set_busy_timeout(int(BUSY_SECONDS * 1000))  # others may be making the same store
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.set_busy_timeout(0)
         except apsw.Error as error:
             raise database.translate(error) from error
         database.begin()

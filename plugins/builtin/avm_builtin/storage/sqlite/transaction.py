@@ -106,10 +106,11 @@ class SqliteTransaction(Transaction):
                     raise self._database.translate(error) from error
                 return
             everything = self._everything or self._classes.has_pending
-            self._bell.announce(self._sequence, self._touched, everything)
             try:
+                self._bell.announce(self._sequence, self._touched, everything)
                 self._database.commit()
             except BaseException:
+                self._database.rollback()
                 self._classes.rolled_back()
                 self._names.refresh()
                 raise
@@ -124,6 +125,8 @@ class SqliteTransaction(Transaction):
             sequence, chain = self._execute(_HEAD)[0]
         self._first = self._sequence = sequence
         self._chain = chain
+        if self._bell.head > sequence:  # announced by a writer that never committed; nobody is writing now
+            self._bell.heal(sequence)
 
     def found(self, connection: apsw.Connection) -> None:
         """Make the root and the fixed directories, in the transaction that makes the tables."""
