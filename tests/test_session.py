@@ -93,7 +93,9 @@ def test_text_is_utf_8(session: Session):
 def test_whatever_is_like_bytes_is_taken(session: Session, content: bytes):
     session.write("/memory/a", content)
     session.append("/memory/a", content)
-    assert session.read("/memory/a").data == b"abcdabcd"
+    node = session.read("/memory/a")
+    assert (node.data, node.stat.size, type(node.data)) == (b"abcdabcd", 8, bytes)
+    assert {finding.level for finding in session.store.verify()} == {"ok"}
 
 
 @pytest.mark.parametrize("content", [None, 7, ["a"], object(), "lone \ud800", "\udcff"], ids=repr)

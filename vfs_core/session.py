@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _REMEMBERED = 10_000
+_PAGE = 1000
+"""Entries of a directory that are fetched at a time."""
 RESERVED = ("trash", "tell", "hooks", "index", "gossip", ".avm")
 """First components that are places of AVM and not of the store."""
 
@@ -180,15 +182,16 @@ class Session:
         if ref.suffix is not None:
             raise NotADirectory(f"{ref} is not a directory")
         entries: list[Entry] = []
-        for entry in self._entries(ref.path, after):
+        page = _PAGE if limit is None else max(16, min(limit + 1, _PAGE))
+        for entry in self._entries(ref.path, after, page):
             if limit is not None and len(entries) >= limit:
                 break
             entries.append(entry)
         return entries
 
-    def _entries(self, path: str, after: str) -> Iterator[Entry]:
+    def _entries(self, path: str, after: str, page: int) -> Iterator[Entry]:
         served = self._served_entries(path)
-        stored = self._stored_entries(path, after) if self._match(path) is None else iter(())
+        stored = self._stored_entries(path, after, page) if self._match(path) is None else iter(())
         waiting = sorted(
             (entry for entry in served.values() if entry.name > after), key=lambda entry: entry.name
         )
@@ -214,7 +217,7 @@ class Session:
             entries[child.name] = Entry(child.name, at, synthetic_stat(kind))
         return {name: entry for name, entry in entries.items() if self.judge.knows_directory(entry.path)}
 
-    def _stored_entries(self, path: str, after: str) -> Iterator[Entry]:
+    def _stored_entries(self, path: str, after: str, size: int) -> Iterator[Entry]:
         """What the store has in a directory, page by page."""
         judge = self.judge
         judge.check_ceiling(Operation.LIST, path)
@@ -224,7 +227,7 @@ class Session:
         listable = found.stat is None or found.stat.is_directory
         judge.check(Operation.LIST if listable else Operation.STAT, found)
         while True:
-            page = self.store.children(path, after)
+            page = self.store.children(path, after, size)
             judge.check(Operation.LIST, page.directory)
             for found in page.entries:
                 if judge.allows(Operation.STAT, found):

@@ -32,8 +32,8 @@ def verify(database: Database) -> Iterator[Finding]:
         yield _names(connection)
         yield _classes(connection)
         yield _contents(connection)
-    except apsw.Error as error:
-        yield Finding("store", "fail", str(database.translate(error)), "avm doctor --help")
+    except (apsw.Error, UnicodeDecodeError) as error:
+        yield Finding("store", "fail", str(database.translate(error)), "restore a backup")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

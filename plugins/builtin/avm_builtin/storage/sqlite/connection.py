@@ -97,10 +97,8 @@ class Database:
     def _run(self, connection: apsw.Connection, sql: str, arguments: Sequence[Any]) -> list[Row]:
         try:
             return connection.execute(sql, arguments).fetchall()
-        except apsw.Error as error:
+        except (apsw.Error, UnicodeDecodeError) as error:
             raise self.translate(error) from error
-        except UnicodeDecodeError as error:
-            raise CorruptStore(f"{self.path} is damaged ({error.reason}); type: avm doctor") from error
 
     def _connect(self, *, writable: bool) -> apsw.Connection:
         if self._closed:
@@ -256,7 +254,7 @@ class Database:
             self._lock_fd = None
         self.mutex = threading.RLock()
 
-    def translate(self, error: apsw.Error) -> VfsError:
+    def translate(self, error: apsw.Error | UnicodeDecodeError) -> VfsError:
         """Our error for SQLite's, naming the file and what to do."""
         where = self.path
         if isinstance(error, apsw.FullError) or (
@@ -273,7 +271,7 @@ class Database:
             return ForeignStore(
                 f"{where} is not an AVM store (not an SQLite database); name another with --db"
             )
-        if isinstance(error, apsw.CorruptError):
+        if isinstance(error, (apsw.CorruptError, UnicodeDecodeError)):
             return CorruptStore(f"{where} is damaged ({error}); type: avm doctor")
         if isinstance(error, apsw.CantOpenError):
             return StoreError(f"{where} cannot be opened ({error}); {read_only_reason(where)}")

@@ -102,7 +102,7 @@ class SqliteTransaction(Transaction):
         try:
             if kind is not None or self._sequence == self._first:
                 self._undo()
-                if isinstance(error, apsw.Error):
+                if isinstance(error, (apsw.Error, UnicodeDecodeError)):
                     raise self._database.translate(error) from error
                 return
             everything = self._everything or self._classes.has_pending
