@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
-from vfs_core.names import check_agent_name
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import Access
@@ -31,5 +30,5 @@ class Shared(BaseSuffix):
                 raise Invalid(
                     f"{context.path}:shared takes names, each with 'rw' behind it or not, not {item!r}"
                 )
-            wanted[check_agent_name(name)] = "rw" if access == "rw" else "r"
+            wanted[name] = "rw" if access == "rw" else "r"
         context.session.set_shares(context.path, wanted)

@@ -12,9 +12,10 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import apsw
 
@@ -22,6 +23,8 @@ from avm_builtin.sqlite_connection import connect
 from vfs_core.errors import CorruptStore, NoSpace, ReadOnly, StoreBusy, StoreError
 
 _BUSY_SECONDS = 5
+_FORK_SECONDS = 2.0
+"""How long a fork waits for what other threads are doing."""
 _CACHE_KIB = 16 * 1024
 _WAL_BYTES = 4 << 20
 """What a WAL is cut back to when it starts over; a rebuild makes it as large as the index."""
@@ -31,13 +34,16 @@ class Damaged(CorruptStore):
     """The side file is damaged; the store is not."""
 
 
+AnyLock: TypeAlias = "threading.RLock"
+
+
 @dataclass
 class _Connections:
     """What one process has open. A file's identity is its device and inode."""
 
     pid: int = field(default_factory=os.getpid)
-    read_lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
-    write_lock: AbstractContextManager[object] = field(default_factory=threading.RLock)
+    read_lock: AnyLock = field(default_factory=threading.RLock)
+    write_lock: AnyLock = field(default_factory=threading.RLock)
     reader: apsw.Connection | None = None
     reader_file: tuple[int, int] | None = None
     writer: apsw.Connection | None = None
@@ -62,14 +68,18 @@ class SideFile:
         self._mode = mode
         self._open = _Connections()
         self._share_if_in_memory()
+        self._forking: list[AnyLock] = []
         _files.add(self)
 
     def before_fork(self) -> None:
-        """Close what is open: nothing of SQLite's may cross a fork."""
+        """Close what is open: nothing of SQLite's may cross a fork. What a thread is still using is left to it."""
         here = self._here()
-        here.write_lock.__enter__()
-        here.read_lock.__enter__()
-        if self._path is not None and not (here.writer is not None and here.writer.in_transaction):
+        self._forking = [
+            lock for lock in (here.write_lock, here.read_lock) if lock.acquire(timeout=_FORK_SECONDS)
+        ]
+        if len(self._forking) < 2 or self._path is None:
+            return
+        if here.writer is None or not here.writer.in_transaction:
             for connection in (here.reader, here.writer):
                 if connection is not None:
                     connection.close()
@@ -77,8 +87,8 @@ class SideFile:
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        self._open.read_lock.__exit__(None, None, None)
-        self._open.write_lock.__exit__(None, None, None)
+        while self._forking:
+            self._forking.pop().release()
 
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection | None]:

@@ -67,6 +67,7 @@ class Database:
         self._readers: list[apsw.Connection] = []
         self._open: set[apsw.Connection] = set()
         self._gate = threading.Lock()
+        self._forking: list[Any] = []
         self._lock_fd: int | None = None
         self._closed = False
         _databases.add(self)
@@ -214,8 +215,9 @@ class Database:
         Whatever of SQLite's a child inherits of an open file (which locks the process holds, the mapped WAL index)
         is not true of the child, for as long as one connection is open. A transaction of this very thread stays.
         """
-        self.mutex.acquire()
-        self._gate.acquire()
+        self._forking = [lock for lock in (self.mutex, self._gate) if lock.acquire(timeout=_FORK_SECONDS)]
+        if len(self._forking) < 2:
+            return
         if self.in_memory or (self._writer is not None and self._writer.in_transaction):
             return
         idle, self._readers = self._readers, _Paused(self)
@@ -234,8 +236,8 @@ class Database:
         """Go on."""
         if isinstance(self._readers, _Paused):
             self._readers = []
-        self._gate.release()
-        self.mutex.release()
+        while self._forking:
+            self._forking.pop().release()
 
     def _shut(self, connection: apsw.Connection) -> None:
         connection.close()  # first: until it is closed, it must count as open
