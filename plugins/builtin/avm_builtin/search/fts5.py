@@ -36,7 +36,11 @@ ORDER BY badness, d.node, d.directory LIMIT :limit
 """
 
 _HALF_SCORE = 8.0
-"""The BM25 sum that scores 0.5: about two rare words of the query in one short note."""
+"""The BM25 sum that is half way up: about two rare words of the query in one short note."""
+_FLOOR_IDF = 1e-6
+"""What FTS5 gives a word that over half of the notes have: all words, in a store of one or two notes."""
+_COMMON_SCORE = 0.3
+"""Where matches by such words alone end and others begin."""
 _FIRST_PAGE, _GROWTH = 32, 8
 _INERT = frozenset({journal.INIT, journal.USER, journal.MKDIR, journal.LINK, journal.UNLINK, journal.SUDO})
 """Operations that change no document: a new directory is empty, and what comes into it has its own rows."""
@@ -84,7 +88,7 @@ class Fts5Search(SearchBackend):
             for node, directory, badness in rows:
                 if (node, directory) not in seen:
                     seen.add((node, directory))
-                    yield Match(node, directory, -badness / (_HALF_SCORE - badness))
+                    yield Match(node, directory, _score(-badness))
             if len(rows) < size:
                 return
             size *= _GROWTH
@@ -153,6 +157,14 @@ class Fts5Search(SearchBackend):
                 if progress is not None:
                     progress(done, max(done, total))
             tables.commit_cursor(connection, cursor)
+
+
+def _score(bm25: float) -> float:
+    """A BM25 sum as a number in [0, 1): rising with it, and telling also where every word is common."""
+    if bm25 < 100 * _FLOOR_IDF:
+        weight = bm25 / _FLOOR_IDF
+        return _COMMON_SCORE * weight / (weight + 2)
+    return _COMMON_SCORE + (1 - _COMMON_SCORE) * bm25 / (bm25 + _HALF_SCORE)
 
 
 def _class_bindings(visible: Visible) -> dict[str, str]:
