@@ -88,6 +88,8 @@ def report(error: BaseException) -> int:
         traceback.print_exception(type(error), error, error.__traceback__)
         return code
     note(f"avm: {describe(error)}")
+    if isinstance(error, OSError):
+        _abandon_output()
     return code
 
 
@@ -124,6 +126,6 @@ def _abandon_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:  # the reader has gone, the disk behind it is full
             os.dup2(sink, stream.fileno())
     os.close(sink)
