@@ -66,11 +66,14 @@ def main(argv: list[str]) -> int:
     try:
         _prepare_streams()
         code = _run(app, utf8_arguments(argv))
-        sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the outermost place: whatever it is becomes an exit code
         code = report(error)
     finally:
         app.close()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = report(error)
     return code
 
 
