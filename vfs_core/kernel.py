@@ -24,7 +24,7 @@ from vfs_core.providers import Providers
 from vfs_core.routing import RouteTable
 from vfs_core.search import SearchBackend, SideContext
 from vfs_core.session import Session
-from vfs_core.storage import Store, StoreContext
+from vfs_core.storage import Store, StoreContext, side_base
 from vfs_core.suffix import BaseSuffix
 from vfs_core.types import JSON, Principal
 
@@ -303,12 +303,6 @@ class Kernel:
         self._runners = {}
         for session in list(self._sessions):
             session.after_fork()
-
-
-def side_base(location: str) -> str:
-    """The path that side files of a store begin with."""
-    path = Path(location)
-    return str(path.with_suffix("")) if path.suffix in (".db", ".sqlite") else location
 
 
 _kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()

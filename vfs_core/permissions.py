@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from vfs_core.bell import EPOCH
 from vfs_core.config import Config
-from vfs_core.errors import Denied, NotFound, NotOwner, VfsError
+from vfs_core.errors import Denied, NotFound, NotOwner, QuotaExceeded, VfsError
 from vfs_core.path import PRIVATE, Pattern, compile_pattern, is_within, private_space, space_of, split
 from vfs_core.storage import Found, Operation, Store
 from vfs_core.types import Principal, User
@@ -49,6 +49,14 @@ _READ, _WRITE, _SEARCH_BIT = 4, 2, 1
 _STICKY = 0o1000
 _SHARED = {"r": _READ | _SEARCH_BIT, "rw": _READ | _WRITE | _SEARCH_BIT}
 """What a share gives, in permission bits."""
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How much more an agent may keep: bytes of content and notes."""
+
+    size: int
+    notes: int
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,10 @@ class Policy:
         ):
             return Ceiling("ro", ceiling.rule)
         return ceiling
+
+    def quota(self, agent: str, path: str) -> Quota | None:
+        """What an agent may still add at a path; None: no limit. Consulted by every write; none is stored yet."""
+        return None
 
     def is_uniform_below(self, path: str, agent: str) -> bool:
         """Whether certainly no rule keeps the agent from changing anything below a directory."""
@@ -194,6 +206,14 @@ class Judge:
         verdict = self.judge(operation, found)
         if verdict.error is not None:
             raise self._error(verdict, operation, found.path)
+
+    def charge(self, path: str, size: int, notes: int) -> None:
+        """Raise QuotaExceeded if a write of `size` bytes and `notes` notes more would exceed the agent's quota."""
+        quota = self.policy.quota(self._agent, path)
+        if quota is not None and (size > quota.size or notes > quota.notes):
+            raise QuotaExceeded(
+                f"{path}: {self._agent} may keep {quota.size:,} bytes and {quota.notes:,} notes more"
+            )
 
     def check_read(self, found: Found) -> None:
         """`check` for reading a name."""

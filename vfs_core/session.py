@@ -569,7 +569,7 @@ class Session:
         """Changes in the store that commit together, each judged by the policy."""
         store = self.kernel.writable_store()
         judge = self.judge
-        return _Judged(store.transaction(self._origin, judge.check), judge)
+        return _Judged(store.transaction(self._origin, judge.check, judge.charge), judge)
 
     def after_fork(self) -> None:
         """In a forked child: another thread may have held the judge's lock."""

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import NamedTuple
 
 from vfs_core.bell import Bell
@@ -77,6 +78,14 @@ Check = Callable[[Operation, Found], None]
 
 def allow_all(operation: Operation, found: Found) -> None:
     """The check of what the system does itself (followers, doctor, tests of a store)."""
+
+
+Charge = Callable[[str, int, int], None]
+"""Called in the transaction with (path, bytes, notes) before a write adds that much; raises QuotaExceeded."""
+
+
+def charge_nobody(path: str, size: int, notes: int) -> None:
+    """The charge of what the system does itself, and of who has no quota."""
 
 
 def approve_all(found: Found) -> None:
@@ -369,9 +378,12 @@ class Store(ABC):
     # --- changing --------------------------------------------------------------------------------
 
     @abstractmethod
-    def transaction(self, origin: Origin, check: Check) -> AbstractContextManager[Transaction]:
+    def transaction(
+        self, origin: Origin, check: Check, charge: Charge = charge_nobody
+    ) -> AbstractContextManager[Transaction]:
         """Changes that commit together when the block ends, and not at all if it raises.
 
+        `charge` is asked before each write of content, with how much it adds (less than 0: frees).
         Raises ReadOnly at once where the store cannot be written, naming the directory that must be.
         """
 
@@ -384,3 +396,9 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release everything; using the store afterwards raises StoreError."""
+
+
+def side_base(location: str) -> str:
+    """The path that side files of a store begin with."""
+    path = Path(location)
+    return str(path.with_suffix("")) if path.suffix in (".db", ".sqlite") else location

@@ -27,6 +27,7 @@ from vfs_core.errors import (
 from vfs_core.meta import tags_of
 from vfs_core.path import join, split
 from vfs_core.storage import (
+    Charge,
     Check,
     Finding,
     Found,
@@ -40,6 +41,7 @@ from vfs_core.storage import (
     Usage,
     allow_all,
     approve_all,
+    charge_nobody,
 )
 from vfs_core.testing.memory_state import State
 from vfs_core.testing.memory_transaction import FIXED, MemoryTransaction
@@ -64,7 +66,7 @@ class MemoryStore(Store):
         self._closed = False
         self._lock, self._pid = threading.RLock(), os.getpid()
         state = State(users={founder.agent: User(founder.agent)})
-        made = MemoryTransaction(state, founder, allow_all)
+        made = MemoryTransaction(state, founder, allow_all, charge_nobody)
         made._put_new("/", made._append(journal.INIT, "/", None), Kind.DIRECTORY)
         for path in FIXED[1:]:
             made._mkdir(path)
@@ -192,14 +194,16 @@ class MemoryStore(Store):
     # --- changing --------------------------------------------------------------------------------
 
     @contextmanager
-    def transaction(self, origin: Origin, check: Check) -> Iterator[Transaction]:
+    def transaction(
+        self, origin: Origin, check: Check, charge: Charge = charge_nobody
+    ) -> Iterator[Transaction]:
         if not self.writable:
             raise ReadOnly(f"the store cannot be written: {self.read_only_reason or self.location}")
         with self._write_lock():
             if self._pending is not None:
                 raise StoreError("a transaction is already running in this thread")
             self._pending = state = self._state.copy()
-            work = MemoryTransaction(state, origin, check)
+            work = MemoryTransaction(state, origin, check, charge)
             try:
                 yield work
                 if len(state.journal) > len(self._committed.journal):

@@ -28,6 +28,7 @@ from vfs_core.errors import (
 from vfs_core.meta import EMPTY, merge
 from vfs_core.path import MEMORY, PRIVATE, SHARED, is_within, space_of, split
 from vfs_core.storage import (
+    Charge,
     Check,
     Found,
     Moved,
@@ -45,13 +46,14 @@ FIXED = ("/", MEMORY, PRIVATE, SHARED)
 class MemoryTransaction(Transaction):
     """Changes to a copy of the state. Every method asks and validates all before it changes anything."""
 
-    def __init__(self, state: State, origin: Origin, check: Check) -> None:
+    def __init__(self, state: State, origin: Origin, check: Check, charge: Charge) -> None:
         self.state = state
         self.touched: set[int] = set()
         self.everything = False
         self.open = True
         self._origin = origin
         self._check = check
+        self._charge = charge
         self._now = time.time_ns()
 
     # --- contents --------------------------------------------------------------------------------
@@ -96,6 +98,7 @@ class MemoryTransaction(Transaction):
             self._require_parents(path, parents)
         meta_json = merge(node.meta_json if node else EMPTY, patch or {})
         data = change(node.data if node else b"")
+        self._charge(path, len(data) - (len(node.data) if node else 0), 0 if node else 1)
         if node is None:
             self._make_parents(path)
         sequence = self._append(

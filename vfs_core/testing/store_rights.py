@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vfs_core.errors import Denied, Invalid, NotFound
+from vfs_core.errors import Denied, Invalid, NotFound, QuotaExceeded
 from vfs_core.storage import Check, Found, LinkRow, Operation, Store, Transaction, allow_all
 from vfs_core.testing.store_help import (
     AKASHI,
@@ -178,6 +178,30 @@ class StoreRightsTests(StoreFixtures):
         with pytest.raises(Denied), store.transaction(KURO, check) as transaction:
             change(transaction)
         with pytest.raises(NotFound), store.transaction(KURO, hide(A)) as transaction:
+            change(transaction)
+        assert picture(store) == before
+
+    @pytest.mark.parametrize(
+        ("change", "asked"),
+        [
+            (lambda tx: tx.write("/memory/new/x", b"12345"), ("/memory/new/x", 5, 1)),
+            (lambda tx: tx.append("/memory/x", b"12"), ("/memory/x", 2, 1)),
+            (lambda tx: tx.write(A, b""), (A, -4, 0)),
+            (lambda tx: tx.append(A, b"123"), (A, 3, 0)),
+        ],
+        ids=["create", "create by append", "write", "append"],
+    )
+    def test_a_write_is_charged_with_what_it_adds_before_anything_changes(
+        self, store: Store, change: Change, asked: tuple[str, int, int]
+    ) -> None:
+        put(store, A, b"1234")
+        before = picture(store)
+
+        def charge(path: str, size: int, notes: int) -> None:
+            assert (path, size, notes) == asked
+            raise QuotaExceeded(path)
+
+        with store.transaction(AKASHI, allow_all, charge) as transaction, pytest.raises(QuotaExceeded):
             change(transaction)
         assert picture(store) == before
 

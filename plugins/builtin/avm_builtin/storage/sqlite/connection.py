@@ -30,6 +30,7 @@ from vfs_core.errors import (
     StoreError,
     VfsError,
 )
+from vfs_core.storage import side_base
 
 MINIMUM_SQLITE = 3_051_003
 """Older ones can lose commits when several connections write and checkpoint (the WAL-reset bug)."""
@@ -182,7 +183,7 @@ class Database:
 
     def _queue(self) -> None:
         if self._lock_fd is None:
-            where = f"{base_of(self.path)}.lock"
+            where = f"{side_base(self.path)}.lock"
             mode = os.stat(self.path).st_mode & 0o666
             try:
                 self._lock_fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
@@ -300,11 +301,6 @@ class _Paused(list[apsw.Connection]):
 def fetch(connection: apsw.Connection, sql: str, arguments: Sequence[Any] = ()) -> list[Row]:
     """Run one statement to its end and return its rows."""
     return connection.execute(sql, arguments).fetchall()
-
-
-def base_of(path: str) -> str:
-    """The path without its ending: side files stand beside the database and begin with it."""
-    return str(Path(path).with_suffix("")) if path.endswith((".db", ".sqlite")) else path
 
 
 def can_write(path: str) -> bool:

@@ -16,7 +16,6 @@ from avm_builtin.storage.sqlite.classes import Classes, parse
 from avm_builtin.storage.sqlite.connection import (
     BUSY_SECONDS,
     Database,
-    base_of,
     can_write,
     fetch,
     read_only_reason,
@@ -37,6 +36,7 @@ from vfs_core.bell import HEAD, Bell
 from vfs_core.errors import ForeignStore, NewerStore, NotADirectory, NotFound, ReadOnly, StoreError
 from vfs_core.path import join, split
 from vfs_core.storage import (
+    Charge,
     Check,
     Finding,
     Found,
@@ -49,6 +49,8 @@ from vfs_core.storage import (
     Usage,
     allow_all,
     approve_all,
+    charge_nobody,
+    side_base,
 )
 from vfs_core.types import Change, Origin, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
@@ -108,7 +110,7 @@ class SqliteStore(Store):
             raise
         if path == ":memory:":
             return cls(database, store_uuid, Bell.private())
-        where, mode = f"{base_of(path)}.bell", os.stat(path).st_mode & 0o666
+        where, mode = f"{side_base(path)}.bell", os.stat(path).st_mode & 0o666
         store = cls(database, store_uuid, Bell.open(where, store_uuid, writable=writable, mode=mode))
         if writable and not store.bell.writable:
             # A change that is not announced would leave others with stale reads.
@@ -334,10 +336,10 @@ class SqliteStore(Store):
 
     # --- changing --------------------------------------------------------------------------------
 
-    def transaction(self, origin: Origin, check: Check) -> SqliteTransaction:
+    def transaction(self, origin: Origin, check: Check, charge: Charge = charge_nobody) -> SqliteTransaction:
         if not self.writable:
             raise ReadOnly(self.read_only_reason)
-        return SqliteTransaction(self._database, self.bell, self._classes, self._names, origin, check)
+        return SqliteTransaction(self._database, self.bell, self._classes, self._names, origin, check, charge)
 
     # --- care ------------------------------------------------------------------------------------
 

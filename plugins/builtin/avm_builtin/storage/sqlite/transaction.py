@@ -34,7 +34,7 @@ from vfs_core.errors import (
 )
 from vfs_core.meta import EMPTY, merge, tags_of
 from vfs_core.path import MEMORY, NAME_MAX, PATH_MAX, PRIVATE, SHARED, is_within, join, space_of, split
-from vfs_core.storage import Check, Found, Moved, Operation, Transaction
+from vfs_core.storage import Charge, Check, Found, Moved, Operation, Transaction, charge_nobody
 from vfs_core.types import JSON, Access, Origin, Stat, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
 
@@ -73,7 +73,14 @@ class SqliteTransaction(Transaction):
     """One unit of change. Used as `with store.transaction(origin, check) as tx`."""
 
     def __init__(
-        self, database: Database, bell: Bell, classes: Classes, names: Names, origin: Origin, check: Check
+        self,
+        database: Database,
+        bell: Bell,
+        classes: Classes,
+        names: Names,
+        origin: Origin,
+        check: Check,
+        charge: Charge = charge_nobody,
     ) -> None:
         self._database = database
         self._bell = bell
@@ -81,6 +88,7 @@ class SqliteTransaction(Transaction):
         self._names = names
         self._origin = origin
         self._check = check
+        self._charge = charge
         self._touched: list[int] = []
         self._everything = False
 
@@ -195,6 +203,7 @@ class SqliteTransaction(Transaction):
                 f"read it again and merge"
             )
         meta = row[_META] if patch is None else merge(row[_META], patch)
+        self._charge(path, len(data) - row[5], 0)
         written = contents.replace(self._connection, _stored(row), data)
         return self._commit_content(path, row, written, journal.WRITE, meta)
 
@@ -205,6 +214,7 @@ class SqliteTransaction(Transaction):
         self._judge_taken(Operation.WRITE, path, row)
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
+        self._charge(path, len(data), 0)
         written = contents.append(self._connection, _stored(row), data)
         return self._commit_content(path, row, written, journal.APPEND, row[_META])
 
@@ -318,6 +328,7 @@ class SqliteTransaction(Transaction):
         parents: bool,
     ) -> Version:
         meta = EMPTY if patch is None else merge(EMPTY, patch)
+        self._charge(path, len(data), 1)
         place = self._make_parents(path, place, parents)
         self._agent(space_of(path) or self._origin.agent)  # rows of new agents come before the node's
         self._agent(self._origin.agent)
