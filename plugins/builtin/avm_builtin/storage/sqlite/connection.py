@@ -143,13 +143,24 @@ class Database:
             self._unqueue()
             raise
 
+    def use_wal(self) -> None:
+        """Make this a WAL database. Only with `mutex` held.
+
+        SQLite's busy timeout does not hold for this: whoever else looks at the new file makes it fail at once.
+        """
+        connection = self.writer()
+        try:
+            self._retry(connection, "PRAGMA journal_mode = WAL")
+        except apsw.Error as error:
+            raise self.translate(error) from error
+
     @staticmethod
-    def _retry(connection: apsw.Connection) -> None:
+    def _retry(connection: apsw.Connection, statement: str = "BEGIN IMMEDIATE") -> None:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             time.sleep(random.random() * _JITTER)
             try:
-                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(statement)
                 return
             except apsw.BusyError:
                 if time.monotonic() > deadline:

@@ -14,7 +14,6 @@ import apsw
 from avm_builtin.storage.sqlite import check, contents, schema
 from avm_builtin.storage.sqlite.classes import Classes, parse
 from avm_builtin.storage.sqlite.connection import (
-    BUSY_SECONDS,
     Database,
     can_write,
     fetch,
@@ -435,13 +434,8 @@ def _migrate(database: Database, founder: Origin) -> None:
     """Bring the tables to the present version in one transaction."""
     with database.mutex:
         connection = database.writer()
-        try:
-            if not database.in_memory:
-                connection.set_busy_timeout(int(BUSY_SECONDS * 1000))  # others may be making the same store
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.set_busy_timeout(0)
-        except apsw.Error as error:
-            raise database.translate(error) from error
+        if not database.in_memory:
+            database.use_wal()
         database.begin()
         try:
             version = connection.pragma("user_version")

@@ -134,6 +134,7 @@ def _lines_file(dest: str, force: bool) -> Iterator[TextIO]:
     """A file to write lines to, which appears under its name when it is complete."""
     if dest == STREAM:
         yield sys.stdout
+        sys.stdout.flush()  # before anything is said of what was written
         return
     target = Path(dest)
     if target.exists() and not force:
