@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CATCH_UP_SECONDS = 2.0
 """How long a search waits for the index to take in what is new."""
 MAX_HITS = 1_000_000
-_SNIPPET_BYTES = 256 * 1024
+_SNIPPET_BYTES = 4 * 1024 * 1024
 
 
 class Results(NamedTuple):

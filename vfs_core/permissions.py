@@ -184,7 +184,7 @@ class Judge:
         self.principal = principal
         self.store = store
         self._agent = principal.agent
-        self._mutex = threading.RLock()
+        self._mutex = threading.Lock()
         self._tag = -1
         self._verdicts: dict[tuple[Operation, int, int, int], Verdict] = {}
         self._plain = not policy.has_rules and principal.key is None and not principal.elevated_until_ns
@@ -194,7 +194,7 @@ class Judge:
         self._passages: frozenset[str] = frozenset()
         self._classes: dict[int, DirectoryClass | NodeClass] = {}
         self._last_class = 0
-        self._visible: Visible | None = None
+        self._visible: tuple[int, Visible | None] = (-1, None)
 
     # --- deciding --------------------------------------------------------------------------------
 
@@ -225,11 +225,8 @@ class Judge:
 
     def judge(self, operation: Operation, found: Found) -> Verdict:
         """Decide on a name in the store: known at all? then key, rule, mode and capability in order."""
-        with self._mutex:
-            return self._judge(operation, found)
-
-    def _judge(self, operation: Operation, found: Found) -> Verdict:
         self._refresh()
+        verdicts, allowed = self._verdicts, self._allowed  # another thread may put new ones in their place
         path = found.path
         keyed = self._keyed(operation, path)
         if keyed is _HIDDEN or keyed is _EXPIRED:
@@ -243,9 +240,9 @@ class Judge:
             inner = self._judge_creation(found)
         else:
             key = (operation, found.within, found.own, found.directory)
-            known = self._verdicts.get(key)
+            known = verdicts.get(key)
             if known is None:
-                known = self._verdicts[key] = self._judge_classes(operation, found)
+                known = verdicts[key] = self._judge_classes(operation, found)
             inner = known
             if inner is _HIDDEN and path in self._passages:
                 inner = _ALLOWED if operation in (Operation.STAT, Operation.LIST) else _PASSAGE
@@ -260,7 +257,7 @@ class Judge:
             return inner
         verdict = self._capable(operation, found)
         if self._plain and verdict.error is None and operation not in _BY_NAME and found.own:
-            self._allowed.add((operation, found.within, found.own, found.directory))
+            allowed.add((operation, found.within, found.own, found.directory))
         return verdict
 
     def check_ceiling(self, operation: Operation, path: str) -> None:
@@ -310,9 +307,12 @@ class Judge:
             raise Denied(
                 f"{self._agent} may not search: it lacks the capability 'search_all' (or 'search_own')"
             )
-        if self._visible is None or self._elevated() or self.principal.elevated_until_ns:
-            self._visible = self._make_visible()
-        return self._visible
+        tag, made = self._visible
+        if made is None or tag != self._tag or self.principal.elevated_until_ns:
+            tag = self._tag
+            made = self._make_visible()
+            self._visible = tag, made
+        return made
 
     def _make_visible(self) -> Visible:
         everywhere = "search_all" in self._held
@@ -375,22 +375,21 @@ class Judge:
         """
         if self.store.bell.words[EPOCH] <= self._tag:
             return
-        with self._mutex:
-            self._read_anew()
-
-    def _read_anew(self) -> None:
         tag = self.store.head().sequence
-        self._verdicts.clear()
-        self._allowed.clear()
-        self._visible = None
-        for id, each in self.store.classes(self._last_class):
-            self._classes[id] = each
-            self._last_class = id
-        self._passages = self._find_passages()
+        classes = self.store.classes(self._last_class)
+        passages = self._find_passages()
         user = self.policy.user(self._agent, self.store.users())
-        self._groups = frozenset(user.groups)
-        self._held = self.policy.capabilities(self.principal, user)
-        self._tag = tag
+        with self._mutex:  # never held while the store is asked
+            if tag < self._tag:
+                return  # another thread has read later
+            self._classes.update(classes)
+            self._last_class = classes[-1][0] if classes else self._last_class
+            self._passages = passages
+            self._groups = frozenset(user.groups)
+            self._held = self.policy.capabilities(self.principal, user)
+            self._verdicts = {}
+            self._allowed = set()
+            self._tag = tag
 
     def _find_passages(self) -> frozenset[str]:
         paths: set[str] = set()
