@@ -200,7 +200,13 @@ class Database:
                 self._lock_fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
             except OSError as error:
                 raise ReadOnly(f"{where}, where writers queue, cannot be opened: {error.strerror}") from error
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        # A turnstile: whoever has just written must pass it again, behind those who wait, so it cannot take the
+        # lock back before they have woken.
+        fcntl.lockf(self._lock_fd, fcntl.LOCK_EX, 1)
+        try:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        finally:
+            fcntl.lockf(self._lock_fd, fcntl.LOCK_UN, 1)
 
     def _unqueue(self) -> None:
         if self._lock_fd is not None:
