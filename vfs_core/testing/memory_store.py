@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from vfs_core import journal
-from vfs_core.bell import EPOCH_THRESHOLD, Bell
+from vfs_core.bell import Bell
 from vfs_core.content import content_hash
 from vfs_core.errors import (
     NotADirectory,
@@ -207,8 +207,7 @@ class MemoryStore(Store):
             try:
                 yield work
                 if len(state.journal) > len(self._committed.journal):
-                    everything = work.everything or len(work.touched) > EPOCH_THRESHOLD
-                    self.bell.announce(len(state.journal), sorted(work.touched), everything)
+                    self.bell.announce(len(state.journal), sorted(work.touched), work.everything)
                     self._committed = state
                     self.bell.ring()
             finally:
