@@ -12,6 +12,10 @@ Notes on the tables:
   last version that had this content; an old body is whole (`prefix` NULL) or a reverse delta against the next.
 - `commitment` is NULL until a row is redacted: until then it follows from salt and fields.
 - A deleted node keeps its row (`links` = 0, `deleted_sequence` set) until retention purges it.
+- `name.since` is the journal row that gave the name (0: the one that made the node). With `old_name`, which holds
+  what rename and delete took away, it tells every name at every moment: a directory is its node id in both.
+- `gap` holds ranges of journal rows of a node whose contents are not kept (coalesced, or purged by retention).
+- `copy` remembers the backups and exports that were made, so that `forget` can name what it cannot reach.
 """
 
 from __future__ import annotations
@@ -152,7 +156,46 @@ CREATE TABLE share (
 CREATE INDEX share_user ON share (user);
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1,)
+_V2 = """
+ALTER TABLE name ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE old_name (
+    directory INTEGER NOT NULL,     -- node id of a directory, which may be deleted
+    name TEXT NOT NULL,
+    until INTEGER NOT NULL,         -- journal row that took the name away
+    node INTEGER NOT NULL,
+    since INTEGER NOT NULL,         -- journal row that gave it
+    PRIMARY KEY (directory, name, until, node)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX old_name_node ON old_name (node, until);
+
+CREATE TABLE gap (
+    node INTEGER NOT NULL REFERENCES node,
+    low INTEGER NOT NULL,
+    high INTEGER NOT NULL,
+    PRIMARY KEY (node, high)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE xattr (
+    node INTEGER NOT NULL REFERENCES node,
+    name TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (node, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE copy (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('backup', 'export')),
+    location TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    sequence INTEGER NOT NULL       -- the journal's head when it was made
+) STRICT;
+
+CREATE INDEX node_deleted ON node (deleted_sequence) WHERE deleted_sequence IS NOT NULL;
+CREATE INDEX node_expires ON node (expires_ns) WHERE expires_ns IS NOT NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2)
 """Each brings a database from the version of its index to the next."""
 
 VERSION = len(MIGRATIONS)
