@@ -28,6 +28,7 @@ from vfs_core.errors import (
     TimedOut,
     TooLarge,
     Unsupported,
+    VersionGone,
     VfsError,
 )
 
@@ -59,5 +60,6 @@ __all__ = [
     "TimedOut",
     "TooLarge",
     "Unsupported",
+    "VersionGone",
     "VfsError",
 ]

@@ -98,6 +98,12 @@ class Conflict(VfsError):
     errno = errno.ESTALE
 
 
+class VersionGone(VfsError):
+    """The content of an old version is not kept any more."""
+
+    errno = errno.ENODATA
+
+
 class CrossHandler(VfsError):
     """Rename and link work within the store only, not across handlers."""
 

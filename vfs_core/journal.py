@@ -30,9 +30,26 @@ SHARE = "share"
 LINK = "link"
 UNLINK = "unlink"
 SUDO = "sudo"
+RESTORE = "restore"
+EXPIRY = "expiry"
 
 CONTENT_OPERATIONS = (WRITE, APPEND)
 """Operations that commit a new version of a node's content."""
+
+
+# What the details of rows tell of the state before, so that it can be looked at and undone.
+META_BEFORE = "meta_before"
+"""A patch that takes the metadata back to what it was."""
+BEFORE = "before"
+"""The former mode, owner, group, access, weight or expiry."""
+WITHIN = "within"
+"""The node whose recursive deletion deleted this one."""
+CLASS = "class"
+"""The visibility class of the directory in which a deleted node was."""
+EXPIRED = "expired"
+"""Set where time deleted a node and not the agent whose write came upon it."""
+UNDOES = "undoes"
+"""The row that this one takes back."""
 
 
 class Cursor(NamedTuple):

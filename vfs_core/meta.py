@@ -41,6 +41,13 @@ def merge(current: str, patch: Mapping[str, JSON]) -> str:
     return text
 
 
+def reverse_patch(old: str, new: str) -> dict[str, JSON]:
+    """The patch that `merge` turns `new` back into `old` with."""
+    before: dict[str, JSON] = json.loads(old)
+    after: dict[str, JSON] = json.loads(new)
+    return {key: before.get(key) for key in {*before, *after} if before.get(key) != after.get(key)}
+
+
 def normalize_tags(value: JSON) -> list[str]:
     """Sorted distinct tags from a list of strings or one comma-separated string."""
     if isinstance(value, str):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from vfs_core import finding
+from vfs_core import finding, hindsight, undoing
 from vfs_core.bell import EPOCH
 from vfs_core.errors import (
     CrossHandler,
@@ -32,11 +32,13 @@ from vfs_core.errors import (
 )
 from vfs_core.explaining import AccessReport, explain
 from vfs_core.finding import Results, Stats
+from vfs_core.hindsight import BlamedLine
 from vfs_core.hotcache import HotCache
 from vfs_core.identity import origin_of
 from vfs_core.journal import SUDO
 from vfs_core.meta import normalize_tags, tags_of
 from vfs_core.names import check_agent_name
+from vfs_core.past import Trashed
 from vfs_core.path import PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
@@ -56,6 +58,7 @@ from vfs_core.types import (
     Stat,
     Version,
 )
+from vfs_core.undoing import UndoReport
 
 if TYPE_CHECKING:
     from vfs_core.kernel import Kernel
@@ -124,7 +127,11 @@ class Session:
         if stat.kind is Kind.DIRECTORY:
             raise IsADirectory(f"{path} is a directory")
         node = Node(path, found.data, stat, found.meta_json)
-        if self.principal.key is None and not self.principal.elevated_until_ns:
+        if (
+            self.principal.key is None
+            and not self.principal.elevated_until_ns
+            and stat.expires_ns is None  # the bell does not ring when a moment comes
+        ):
             self._cache.put(text, node, found.sequence, store.bell.words)
             if kernel.generation != generation:  # decided by a policy that has been replaced since
                 self._cache.clear()
@@ -404,10 +411,9 @@ class Session:
         source, target = self._stored(old), self._stored(new)
         self._refuse_space(source)
         self._refuse_space(target)
-        self._check_new_name(target)
         with self.transaction() as tx:
             moved = tx.rename(source.path, target.path, replace=replace)
-            self._check_rules_below(moved)
+            self.check_moved(moved)
             return moved
 
     def rename_prefix(self, old: str, new: str) -> Moved:
@@ -423,19 +429,19 @@ class Session:
             moved = tx.rename_prefix(prefix, to)
             for path in (path for pair in moved.paths for path in pair):
                 self._refuse_space(Ref(path))
-                self._check_new_name(Ref(path))
-            self._check_rules_below(moved)
+            self.check_moved(moved)
         if not moved.nodes:
             raise NotFound(f"{old}: nothing begins with this prefix")
         return moved
 
-    def _check_rules_below(self, moved: Moved) -> None:
-        """Refuse to move a directory out of, or into, rules that hold for what is in it.
+    def check_moved(self, moved: Moved) -> None:
+        """Refuse a move to a reserved name, and of a directory out of, or into, rules that hold for what is in it.
 
         In the transaction that has moved it, which is not visible to `store.children` yet.
         """
         policy, agent = self.kernel.policy, self.principal.agent
         for old, new in moved.paths:
+            self._check_new_name(Ref(new))
             if policy.is_uniform_below(old, agent) and policy.is_uniform_below(new, agent):
                 continue
             waiting = [old]
@@ -448,6 +454,87 @@ class Session:
                     self.judge.check_ceiling(Operation.DELETE, entry.path)
                     self.judge.check_ceiling(Operation.CREATE, new + entry.path[len(old) :])
                     waiting.append(entry.path)
+
+    # --- the past --------------------------------------------------------------------------------
+
+    def history(self, path: str, limit: int = 100, *, before: int | None = None) -> builtins.list[Version]:
+        """The versions of a note that the agent may see, newest first, those below the version `before`."""
+        return hindsight.history(self, self._stored(path).path, limit, before)
+
+    def as_of(self, path: str, *, version: int | None = None, time_ns: int | None = None) -> Node:
+        """A note as one of its versions was, or what was at a path at a time (ns since the epoch).
+
+        Raises NotFound, VersionGone where retention has dropped the content, IsADirectory.
+        """
+        if (version is None) == (time_ns is None):
+            raise Invalid("as_of takes a version or a time, one of the two")
+        ref = self._stored(path)
+        if version is not None:
+            return hindsight.at_version(self, ref.path, version)
+        assert time_ns is not None
+        return hindsight.at_time(self, ref.path, time_ns)
+
+    def list_as_of(self, path: str, time_ns: int) -> Iterator[Entry]:
+        """What a directory held at a time, as far as the agent may know, by name."""
+        return hindsight.list_at(self, self._stored(path).path, time_ns)
+
+    def diff(self, path: str, old: int | None = None, new: int | None = None) -> str:
+        """A unified diff of two versions of a note, by default the last two; empty if they are equal."""
+        return hindsight.diff(self, self._stored(path).path, old, new)
+
+    def blame(self, path: str) -> builtins.list[BlamedLine]:
+        """For each line of a note, the version that brought it."""
+        return hindsight.blame(self, self._stored(path).path)
+
+    def trash(self, limit: int = 100, *, before: int | None = None) -> builtins.list[Trashed]:
+        """What the agent owned or deleted and can restore, last deleted first, deleted before a journal row."""
+        return hindsight.trash(self, limit, before)
+
+    def restore(self, path: str, *, to: str | None = None) -> Moved:
+        """Bring back what was deleted last at a path, with all that was deleted with it, there or at `to`.
+
+        It keeps its id, versions, links, tags and shares. Raises NotFound, Exists, NotOwner where more agents could
+        read it than before.
+        """
+        source = self._stored(path)
+        target = None if to is None else self._check_file_name(self._stored(to))
+        trashed = hindsight.find_trashed(self, source.path)
+        with self.transaction() as tx:
+            again = tx.trashed(trashed.stat.id)
+            if again is None or again.sequence != trashed.sequence:
+                raise NotFound.at(source.path)
+            moved = tx.restore(trashed.stat.id, target)
+            self.check_moved(moved)
+            return moved
+
+    def undo(
+        self,
+        path: str | None = None,
+        *,
+        agent: str | None = None,
+        since_ns: int | None = None,
+        steps: int = 1,
+        dry_run: bool = False,
+    ) -> UndoReport:
+        """Take back the last changes of a node (`steps` of them), or all since a time: below a path, by an agent.
+
+        Undoing changes nothing but by new changes, so it can be looked back at too. What others have changed since is
+        left alone and reported as skipped. Raises Invalid, NotFound; for one node also Conflict and Denied.
+        """
+        target = None if path is None else self._stored(path).path
+        if since_ns is not None:
+            if target is None and agent is None:
+                raise Invalid("undo since a time takes a path or an agent, or both")
+            return undoing.undo_since(self, target, agent, since_ns, dry_run=dry_run)
+        if target is None or agent is not None or steps < 1:
+            raise Invalid("undo takes a path, or a time with a path or an agent")
+        return undoing.undo_last(self, target, steps, dry_run=dry_run)
+
+    def set_expiry(self, path: str, expires_ns: int | None) -> None:
+        """Let a note expire at a time (ns since the epoch; None: never); then it is in the trash."""
+        ref = self._stored(path)
+        with self.transaction() as tx:
+            tx.set_expiry(ref.path, expires_ns)
 
     # --- who may ---------------------------------------------------------------------------------
 

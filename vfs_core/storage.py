@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vfs_core.bell import Bell
+from vfs_core.past import Past, Trashed
 from vfs_core.types import JSON, Access, Change, Origin, Stat, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
 
@@ -181,13 +182,21 @@ class Transaction(ABC):
     Where a name is taken that would be made (by `write`, `append`, `mkdir`, `rename`), and the check says NotFound,
     CREATE is asked as well, as if the name were absent: so a refusal reads the same either way.
 
+    While `undoing` is set to the sequence of a journal row, what is done is journalled as undoing it.
+
     A class id that a check meets may have been made by this transaction: if it is rolled back, the id may come
     to mean another class, so nothing decided inside may be remembered then.
     """
 
+    undoing: int | None = None
+
     @abstractmethod
     def find(self, path: str) -> Found:
         """Resolve a name as this transaction sees it, without content and without asking `check`."""
+
+    @abstractmethod
+    def names(self, node: int) -> list[str]:
+        """The paths of a node as this transaction sees it, sorted; none if it is deleted."""
 
     @abstractmethod
     def write(
@@ -227,6 +236,24 @@ class Transaction(ABC):
 
         The node keeps its content, links, tags and shares for `restore` until retention purges it.
         """
+
+    @abstractmethod
+    def restore(self, node: int, to: str | None = None) -> Moved:
+        """Give a deleted node its last name again (or `to`), and all that was deleted with it.
+
+        Id, versions, links, tags and shares are as they were; deleted directories above come back, missing ones
+        are made. Asks CREATE at the path, and SHARE on the node where more would read it than when it was
+        deleted. Raises NotFound where there is no such deleted node, Exists. Who may see the trash is for the
+        caller to judge, by `trashed`.
+        """
+
+    @abstractmethod
+    def trashed(self, node: int) -> Trashed | None:
+        """A deleted node as this transaction sees it."""
+
+    @abstractmethod
+    def set_expiry(self, path: str, expires_ns: int | None) -> None:
+        """Let a file expire at a time (None: never). From then on it is as if it were deleted."""
 
     @abstractmethod
     def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
@@ -277,6 +304,9 @@ class Store(ABC):
 
     bell: Bell
     """Tells what has changed since something was read."""
+
+    past: Past
+    """Looks back."""
 
     uuid: str
     """Names this store; a restored backup gets another."""

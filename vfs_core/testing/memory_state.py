@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from vfs_core.errors import (
     Invalid,
 )
 from vfs_core.meta import EMPTY
+from vfs_core.past import Trashed
 from vfs_core.path import is_within, join, space_of, split
 from vfs_core.storage import (
     Found,
@@ -39,6 +41,9 @@ class MemoryNode:
     """Id of `who`."""
     inside: int = 0
     """Id of the class of what a directory contains."""
+    expires_ns: int | None = None
+    widened: int = 0
+    """The row that last let more agents read it."""
 
     def stat(self) -> Stat:
         """What the contract shows of it."""
@@ -55,7 +60,22 @@ class MemoryNode:
             self.time_ns,
             self.uid,
             self.gid,
+            1,
+            self.expires_ns,
         )
+
+
+class Deletion(NamedTuple):
+    """How a node lost its name."""
+
+    path: str
+    directory: int
+    within: int
+    """Id of the class of its directory then."""
+    sequence: int
+    top: int
+    """The node whose deletion it was part of."""
+    by: str
 
 
 class Row(NamedTuple):
@@ -82,6 +102,9 @@ class State:
     class_ids: dict[str, int] = field(default_factory=dict)
     journal: list[Row] = field(default_factory=list)
     """The row of sequence n at n - 1."""
+    since: dict[str, int] = field(default_factory=dict)
+    """Full path -> the row that gave the name."""
+    trash: dict[int, Deletion] = field(default_factory=dict)
 
     def copy(self) -> State:
         """A state that can change without this one."""
@@ -95,6 +118,8 @@ class State:
             list(self.classes),
             dict(self.class_ids),
             list(self.journal),
+            dict(self.since),
+            dict(self.trash),
         )
 
     def at(self, path: str) -> MemoryNode | None:
@@ -115,12 +140,20 @@ class State:
         node, nearest = self.at(path), self.nearest(path)
         sequence = len(self.journal)
         judged = nearest.own if directory else 0
-        if node is None:
+        if node is None or (node.expires_ns is not None and node.expires_ns <= time.time_ns()):
             return Found(path, None, nearest.inside, 0, nearest.id, sequence, judged)
         data = node.data if content and node.kind is Kind.FILE else b""
         return Found(
             path, node.stat(), nearest.inside, node.own, nearest.id, sequence, judged, node.meta_json, data
         )
+
+    def trashed(self, id: int) -> Trashed | None:
+        """A deleted node."""
+        deletion, node = self.trash.get(id), self.nodes.get(id)
+        if deletion is None or node is None:
+            return None
+        time_ns = self.journal[deletion.sequence - 1].change.time_ns
+        return Trashed(deletion.path, node.stat(), node.own, deletion.sequence, time_ns, deletion.by)
 
     def below(self, path: str) -> list[str]:
         """The names at and below a path, each directory before what is in it."""

@@ -43,6 +43,7 @@ from vfs_core.storage import (
     approve_all,
     charge_nobody,
 )
+from vfs_core.testing.memory_past import MemoryPast
 from vfs_core.testing.memory_state import State
 from vfs_core.testing.memory_transaction import FIXED, MemoryTransaction
 from vfs_core.types import Change, Kind, Origin, User, Version
@@ -72,6 +73,8 @@ class MemoryStore(Store):
             made._mkdir(path)
         self.bell.announce(len(state.journal), (), everything=True)
         self._committed = state
+        self.past = self._past = MemoryPast(lambda: self._state)
+        self._past.keep(state)
 
     @classmethod
     def open(cls, context: StoreContext) -> MemoryStore:
@@ -105,12 +108,13 @@ class MemoryStore(Store):
         names = sorted(
             name for directory, name in map(split, state.names) if directory == path and name > after and name
         )
-        entries = [state.find(join(path, name)) for name in names[:limit]]
-        return Listing(state.find(path), node.inside, entries, len(names) > limit)
+        living = [found for name in names if (found := state.find(join(path, name))).stat is not None]
+        return Listing(state.find(path), node.inside, living[:limit], len(living) > limit)
 
     def nodes(self, ids: Sequence[int], *, content: bool = False) -> list[Found]:
         state = self._state
-        return [state.find(path, content=content) for id in ids for path in state.names_of(id)]
+        found = [state.find(path, content=content) for id in ids for path in state.names_of(id)]
+        return [each for each in found if each.stat is not None]
 
     def scan(self, after: int = 0, limit: int = 1000, *, content: bool = False) -> list[Found]:
         state = self._state
@@ -209,6 +213,7 @@ class MemoryStore(Store):
                 if len(state.journal) > len(self._committed.journal):
                     self.bell.announce(len(state.journal), sorted(work.touched), work.everything)
                     self._committed = state
+                    self._past.keep(state)
                     self.bell.ring()
             finally:
                 work.open = False

@@ -25,8 +25,9 @@ from vfs_core.errors import (
     NotFound,
     StoreError,
 )
-from vfs_core.meta import EMPTY, merge
-from vfs_core.path import MEMORY, PRIVATE, SHARED, is_within, space_of, split
+from vfs_core.meta import EMPTY, merge, reverse_patch
+from vfs_core.past import Trashed
+from vfs_core.path import MEMORY, PRIVATE, SHARED, is_within, join, space_of, split
 from vfs_core.storage import (
     Charge,
     Check,
@@ -35,9 +36,9 @@ from vfs_core.storage import (
     Operation,
     Transaction,
 )
-from vfs_core.testing.memory_state import MemoryNode, Row, State, json_text
+from vfs_core.testing.memory_state import Deletion, MemoryNode, Row, State, json_text
 from vfs_core.types import JSON, Access, Change, Kind, Origin, Stat, User, Version
-from vfs_core.visibility import NodeClass
+from vfs_core.visibility import DirectoryClass, NodeClass
 
 FIXED = ("/", MEMORY, PRIVATE, SHARED)
 """Made with the store; can be neither moved, removed nor replaced."""
@@ -61,6 +62,10 @@ class MemoryTransaction(Transaction):
     def find(self, path: str) -> Found:
         self._alive()
         return self.state.find(path)
+
+    def names(self, node: int) -> list[str]:
+        self._alive()
+        return self.state.names_of(node)
 
     def write(
         self,
@@ -101,9 +106,11 @@ class MemoryTransaction(Transaction):
         self._charge(path, len(data) - (len(node.data) if node else 0), 0 if node else 1)
         if node is None:
             self._make_parents(path)
+        before = reverse_patch(node.meta_json, meta_json) if node else {}
         sequence = self._append(
-            operation, path, node.id if node else None, version + 1, len(data), content_hash(data)
-        )
+            operation, path, node.id if node else None, version + 1, len(data), content_hash(data),
+            details={journal.META_BEFORE: before} if before else None,
+        )  # fmt: skip
         if node is None:
             node = self._put_new(path, sequence, Kind.FILE)
         node = replace(
@@ -133,7 +140,8 @@ class MemoryTransaction(Transaction):
         node = self._present(Operation.WRITE, path)
         meta_json = merge(node.meta_json, patch)
         if meta_json != node.meta_json:
-            self._append(journal.META, path, node.id, node.version, len(node.data))
+            before = {journal.META_BEFORE: reverse_patch(node.meta_json, meta_json)}
+            self._append(journal.META, path, node.id, node.version, len(node.data), details=before)
             self.state.nodes[node.id] = replace(node, meta_json=meta_json, changed_ns=self._now)
             self.touched.add(node.id)
         meta: dict[str, JSON] = json.loads(meta_json)
@@ -162,9 +170,76 @@ class MemoryTransaction(Transaction):
             raise NotEmpty(f"{path}: the directory is not empty")
         for name in names[1:]:
             self._present(Operation.DELETE, name)
+        top = self.state.names[path]
         for name in reversed(names):
-            self._remove(name)
+            self._remove(name, top)
         return len(names)
+
+    def trashed(self, node: int) -> Trashed | None:
+        self._alive()
+        return self.state.trashed(node)
+
+    def restore(self, node: int, to: str | None = None) -> Moved:
+        self._alive()
+        before = self.state.copy(), set(self.touched), self.everything
+        if node not in self.state.trash:
+            raise NotFound(f"there is no deleted node @{node} to restore")
+        restored: list[tuple[str, str]] = []
+        try:
+            self._restore(node, to, node, restored)
+        except BaseException:
+            kept, self.touched, self.everything = before
+            vars(self.state).update(vars(kept))
+            raise
+        return Moved(len(restored), len(self.state.journal), tuple(restored))
+
+    def _restore(self, id: int, to: str | None, top: int, restored: list[tuple[str, str]]) -> None:
+        state = self.state
+        deletion, node = state.trash[id], state.nodes[id]
+        if to is None:
+            above = state.names_of(deletion.directory)
+            if not above and deletion.directory in state.trash:
+                self._restore(deletion.directory, None, 0, [])
+                above = state.names_of(deletion.directory)
+            to = join(above[0] if above else split(deletion.path)[0], split(deletion.path)[1])
+        if to in state.names:
+            self._taken(Operation.STAT, to)
+            raise Exists(f"{to}: exists already")
+        self._present_or_creatable(to)
+        self._require_parents(to, True)
+        self._make_parents(to)
+        parent = state.nearest(to)
+        was = state.classes[deletion.within - 1]
+        assert isinstance(was, DirectoryClass)
+        readable = node.kind is not Kind.DIRECTORY and node.who.mode & 0o444 == 0o444
+        widens = was.widens_to(state.class_inside_of(parent), readable)
+        if widens:
+            found = state.find(to, directory=True)
+            self._check(Operation.SHARE, found._replace(stat=node.stat(), own=node.own))
+        sequence = self._append(journal.RESTORE, to, id, node.version, len(node.data), old_path=deletion.path)
+        del state.trash[id]
+        state.names[to], state.since[to] = id, sequence
+        state.nodes[id] = replace(
+            node, changed_ns=self._now, expires_ns=None if _expired(node) else node.expires_ns,
+            widened=sequence if widens else node.widened,
+        )  # fmt: skip
+        self._touch_with_parent(to)
+        self.everything |= node.kind is Kind.DIRECTORY or bool(node.who.shares)
+        self._reclassify(to)
+        restored.append((deletion.path, to))
+        for child, other in sorted(state.trash.items()):
+            if other.directory == id and other.top == top and child in state.trash:
+                self._restore(child, join(to, split(other.path)[1]), top, restored)
+
+    def set_expiry(self, path: str, expires_ns: int | None) -> None:
+        node = self._present(Operation.WRITE, path)
+        if node.kind is Kind.DIRECTORY:
+            raise IsADirectory(f"{path}: is a directory; only a note can expire")
+        if expires_ns != node.expires_ns:
+            details = {"expires_ns": expires_ns, journal.BEFORE: node.expires_ns}
+            self._append(journal.EXPIRY, path, node.id, node.version, len(node.data), details=details)
+            self.state.nodes[node.id] = replace(node, expires_ns=expires_ns, changed_ns=self._now)
+            self.touched.add(node.id)
 
     def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
         node = self._present(Operation.DELETE, old)
@@ -183,22 +258,38 @@ class MemoryTransaction(Transaction):
         else:
             self._taken(Operation.STAT, new)
             raise Exists(f"{new}: exists already")
-        self._judge_widening(old, new)
+        widens = self._judge_widening(old, new)
         if taken:
-            self._remove(new)
+            self._remove(new, self.state.names[new])
         self._make_parents(new)
         sequence = self._move([(old, new)], self.state.below(old))
+        if widens:
+            self._widened(new, sequence)
         return Moved(1, sequence, ((old, new),))
 
-    def _judge_widening(self, old: str, new: str) -> None:
+    def _carry_widened(self, path: str) -> MemoryNode:
+        """What leaves a directory takes along when it was last opened there."""
+        state, node, above = self.state, self.state.nodes[self.state.names[path]], path
+        while above != "/":
+            above = split(above)[0]
+            node = replace(node, widened=max(node.widened, state.nodes[state.names[above]].widened))
+        state.nodes[node.id] = node
+        return node
+
+    def _widened(self, path: str, sequence: int) -> None:
+        node = self.state.nodes[self.state.names[path]]
+        self.state.nodes[node.id] = replace(node, widened=sequence)
+
+    def _judge_widening(self, old: str, new: str) -> bool:
         """A move that lets somebody new read is a share: of the node, and of others' nodes below it."""
         node, source, target = self.state.nodes[self.state.names[old]], *map(self.state.nearest, (old, new))
         readable = node.kind is not Kind.DIRECTORY and node.who.mode & 0o444 == 0o444
         if not self.state.class_inside_of(source).widens_to(self.state.class_inside_of(target), readable):
-            return
+            return False
         for name in self.state.below(old):
             if name == old or self.state.nodes[self.state.names[name]].who.owner != self._origin.agent:
                 self._present(Operation.SHARE, name)
+        return True
 
     def _require_replaceable(self, node: MemoryNode, new: str) -> None:
         """POSIX: a file replaces a file, a directory an empty directory."""
@@ -237,20 +328,25 @@ class MemoryTransaction(Transaction):
             self._check(Operation.CREATE, self.state.find(target, directory=True))
             if split(target)[0] not in targets:
                 self._require_parents(target, True)
-        for source, target in pairs:
-            if split(source)[0] not in names:
-                self._judge_widening(source, target)
+        widening = [
+            target
+            for source, target in pairs
+            if split(source)[0] not in names and self._judge_widening(source, target)
+        ]
         for _, target in pairs:
             if split(target)[0] not in targets:
                 self._make_parents(target)
-        return Moved(len(pairs), self._move(pairs, names), tuple(pairs))
+        sequence = self._move(pairs, names)
+        for target in widening:
+            self._widened(target, sequence)
+        return Moved(len(pairs), sequence, tuple(pairs))
 
     def _move(self, pairs: list[tuple[str, str]], names: list[str]) -> int:
         """Journal the moves in `pairs` and give all `names` their new paths; returns the last sequence."""
         state = self.state
         sequence = 0
         for old, new in pairs:
-            node = state.nodes[state.names[old]]
+            node = self._carry_widened(old)
             self._touch_with_parent(old)
             sequence = self._append(journal.RENAME, new, node.id, node.version, len(node.data), old_path=old)
             state.nodes[node.id] = replace(node, changed_ns=self._now)
@@ -258,9 +354,12 @@ class MemoryTransaction(Transaction):
         moving = {name: state.names.pop(name) for name in names}
         for name, id in moving.items():
             state.names[_moved(name, pairs)] = id
+            state.since[_moved(name, pairs)] = state.since.pop(name)
         for _, new in pairs:
             self._touch_with_parent(new)
             self._reclassify(new)
+        for row in state.journal[-len(pairs) :]:
+            state.since[row.change.path] = row.change.sequence
         return sequence
 
     # --- rights ----------------------------------------------------------------------------------
@@ -269,14 +368,18 @@ class MemoryTransaction(Transaction):
         node = self._present(Operation.MODE, path)
         if not 0 <= mode <= 0o7777:
             raise Invalid(f"{path}: {mode:#o} is not a mode (0 to 0o7777)")
-        return self._alter(journal.MODE, path, replace(node.who, mode=mode), {"mode": mode})
+        return self._alter(
+            journal.MODE, path, replace(node.who, mode=mode), {"mode": mode, journal.BEFORE: node.who.mode}
+        )
 
     def set_owner(self, path: str, owner: str | None = None, group: str | None = None) -> Stat:
         node = self._present(Operation.MODE, path)
         if owner == "" or group == "":
             raise Invalid(f"{path}: an owner or group has a name")
         who = replace(node.who, owner=owner or node.who.owner, group=group or node.who.group)
-        return self._alter(journal.OWNER, path, who, {"owner": who.owner, "group": who.group})
+        before = {"owner": node.who.owner, "group": node.who.group}
+        details = {"owner": who.owner, "group": who.group, journal.BEFORE: before}
+        return self._alter(journal.OWNER, path, who, details)
 
     def share(self, path: str, agent: str, access: Access | None) -> None:
         node = self._present(Operation.SHARE, path)
@@ -286,14 +389,17 @@ class MemoryTransaction(Transaction):
         if access is not None:
             shares[agent] = access
         who = replace(node.who, shares=MappingProxyType(shares))
-        self._alter(journal.SHARE, path, who, {"agent": agent, "access": access})
+        details = {"agent": agent, "access": access, journal.BEFORE: node.who.shares.get(agent)}
+        self._alter(journal.SHARE, path, who, details)
 
     def _alter(self, operation: str, path: str, who: NodeClass, details: Mapping[str, JSON]) -> Stat:
         """Change owner, group, mode or shares of a node."""
         node = self.state.nodes[self.state.names[path]]
         if node.who == who:
             return node.stat()
-        self._append(operation, path, node.id, node.version, len(node.data), details=details)
+        sequence = self._append(operation, path, node.id, node.version, len(node.data), details=details)
+        if operation != journal.MODE or who.mode & ~node.who.mode & 0o777:
+            node = replace(node, widened=sequence)
         node = replace(node, who=who, own=self.state.class_id(who), changed_ns=self._now)
         self.state.nodes[node.id] = node
         self.touched.add(node.id)
@@ -318,6 +424,9 @@ class MemoryTransaction(Transaction):
         if not math.isfinite(weight):
             raise Invalid(f"{source}: {weight} is not a weight")
         details = {"kind": kind, "target": to_node.id, "weight": weight}
+        key = from_node.id, kind, to_node.id
+        if key in self.state.links:
+            details[journal.BEFORE] = self.state.links[key]
         self._append(
             journal.LINK, source, from_node.id, from_node.version, len(from_node.data), details=details
         )
@@ -350,11 +459,18 @@ class MemoryTransaction(Transaction):
     def _present(self, operation: Operation, path: str) -> MemoryNode:
         """Ask the check, then say NotFound where there is nothing."""
         self._alive()
+        self._expire(path)
         self._check(operation, self.state.find(path, directory=operation is Operation.DELETE))
         node = self.state.at(path)
         if node is None:
             raise NotFound.at(path)
         return node
+
+    def _expire(self, path: str) -> None:
+        """Take away a name whose node has expired: it blocks nothing."""
+        node = self.state.at(path)
+        if node is not None and _expired(node):
+            self._remove(path, node.id, expired=True)
 
     def _taken(self, operation: Operation, path: str) -> MemoryNode:
         """A name that is taken; to whom may not know of it, the answer is as if it were absent."""
@@ -367,6 +483,7 @@ class MemoryTransaction(Transaction):
 
     def _present_or_creatable(self, path: str) -> MemoryNode | None:
         """Ask to write what is there, or to create what is not."""
+        self._expire(path)
         if path in self.state.names:
             return self._taken(Operation.WRITE, path)
         self._alive()
@@ -403,6 +520,8 @@ class MemoryTransaction(Transaction):
             state.users[origin.agent] = User(origin.agent)
             self._append_user(state.users[origin.agent])
         sequence = len(state.journal) + 1
+        if self.undoing is not None:
+            details = {**(details or {}), journal.UNDOES: self.undoing}
         change = Change(
             sequence,
             self._now,
@@ -448,20 +567,28 @@ class MemoryTransaction(Transaction):
             mode &= 0o700
         who = NodeClass(owner, owner, mode)
         node = MemoryNode(
-            id, kind, who, self._now, self._origin.uid, self._origin.gid, own=self.state.class_id(who)
-        )
+            id, kind, who, self._now, self._origin.uid, self._origin.gid, own=self.state.class_id(who),
+            widened=id,
+        )  # fmt: skip
         self.state.nodes[id] = replace(node, modified_ns=self._now, changed_ns=self._now)
-        self.state.names[path] = id
+        self.state.names[path] = self.state.since[path] = id
         self._touch_with_parent(path)
         self._reclassify(path)
         return self.state.nodes[id]
 
-    def _remove(self, path: str) -> None:
+    def _remove(self, path: str, top: int, *, expired: bool = False) -> None:
         """Take a name away; the node stays for whoever restores it."""
-        node = self.state.nodes[self.state.names[path]]
-        self._append(journal.DELETE, path, node.id, node.version, len(node.data))
+        node, parent = self._carry_widened(path), self.state.nearest(path)
+        details: dict[str, JSON] = {journal.CLASS: parent.inside}
+        if expired:
+            details[journal.EXPIRED] = True
+        if node.id != top:
+            details[journal.WITHIN] = top
+        sequence = self._append(journal.DELETE, path, node.id, node.version, len(node.data), details=details)
+        by = node.who.owner if expired else self._origin.agent
+        self.state.trash[node.id] = Deletion(path, parent.id, parent.inside, sequence, top, by)
         self._touch_with_parent(path)
-        del self.state.names[path]
+        del self.state.names[path], self.state.since[path]
 
     def _reclassify(self, path: str) -> None:
         """Work out the classes of the directories at and below a path."""
@@ -477,6 +604,10 @@ class MemoryTransaction(Transaction):
     def _touch_with_parent(self, path: str) -> None:
         """For the bell: the node at a path, and the directory whose names change."""
         self.touched |= {self.state.names[path], self.state.nearest(path).id}
+
+
+def _expired(node: MemoryNode) -> bool:
+    return node.expires_ns is not None and node.expires_ns <= time.time_ns()
 
 
 def _moved(name: str, pairs: list[tuple[str, str]]) -> str:

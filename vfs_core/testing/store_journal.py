@@ -183,8 +183,8 @@ class StoreJournalTests(StoreFixtures):
         assert (rows[11].node, rows[11].sequence) == (0, noted)
         assert {(row.agent, row.actor, row.door) for row in rows} == {("akashi", "founder", "cli")}
         details = {row.operation: dict(row.details) for row in rows if row.details is not None}
-        assert details[journal.MODE] == {"mode": 0o640}
-        assert details[journal.SHARE] == {"agent": "kuro", "access": "rw"}
+        assert details[journal.MODE] == {"mode": 0o640, journal.BEFORE: 0o666}
+        assert details[journal.SHARE] == {"agent": "kuro", "access": "rw", journal.BEFORE: None}
         assert details[journal.LINK] == {"kind": "peer", "target": id_of(store, B), "weight": 0.5}
         assert (details[journal.UNLINK]["kind"], details[journal.UNLINK]["target"]) == (
             "peer",

@@ -19,6 +19,7 @@ from avm_builtin.storage.sqlite.connection import (
     fetch,
     read_only_reason,
 )
+from avm_builtin.storage.sqlite.past import SqlitePast
 from avm_builtin.storage.sqlite.rows import (
     DIRECTORY,
     JOURNAL,
@@ -62,7 +63,8 @@ _NAMED = """FROM (SELECT max(sequence) AS head FROM journal) AS j LEFT JOIN dire
     LEFT JOIN name m ON m.directory = d.id AND m.name = ? LEFT JOIN node n ON n.id = m.node"""
 _FIND = f"SELECT {STAT}, d.id, d.visibility, j.head {_NAMED}"
 _READ = f"SELECT {STAT}, d.id, d.visibility, j.head, n.body {_NAMED}"
-_META, _OWN = STAT_WIDTH - 1, STAT_WIDTH - 2
+_META, _OWN, _EXPIRES = STAT_WIDTH - 1, STAT_WIDTH - 2, 13
+_LIVES = "(n.expires_ns IS NULL OR n.expires_ns > ?)"
 _PARENT, _WITHIN, _SEQUENCE, _BODY = STAT_WIDTH, STAT_WIDTH + 1, STAT_WIDTH + 2, STAT_WIDTH + 3
 
 
@@ -75,6 +77,7 @@ class SqliteStore(Store):
         self._names = Names(database)
         self._ahead_since: float | None = None
         self._heal_mutex = threading.Lock()
+        self.past = SqlitePast(database, self._names)
         self.bell = bell
         self.uuid = uuid
         self.location = database.path
@@ -126,7 +129,7 @@ class SqliteStore(Store):
         row = self._database.rows(_FIND, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
-        if row[0] is None:
+        if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
             return absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
         return Found(
             path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META]
@@ -136,7 +139,7 @@ class SqliteStore(Store):
         row = self._database.rows(_READ, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
-        if row[0] is None:
+        if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
             found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
             approve(found)
             return found
@@ -170,8 +173,8 @@ class SqliteStore(Store):
             raise NotADirectory(f"{path} is not a directory")
         rows = self._database.rows(
             f"SELECT {STAT}, m.name, d.visibility, {_HEAD} FROM directory d JOIN name m ON m.directory = d.id "
-            "JOIN node n ON n.id = m.node WHERE d.id = ? AND m.name > ? ORDER BY m.name LIMIT ?",
-            (directory.stat.id, after, limit + 1),
+            f"JOIN node n ON n.id = m.node WHERE d.id = ? AND m.name > ? AND {_LIVES} ORDER BY m.name LIMIT ?",
+            (directory.stat.id, after, time.time_ns(), limit + 1),
         )
         contents_class = self._database.rows(
             "SELECT visibility FROM directory WHERE id = ?", (directory.stat.id,)
@@ -193,13 +196,17 @@ class SqliteStore(Store):
         return found
 
     def scan(self, after: int = 0, limit: int = 1000, *, content: bool = False) -> list[Found]:
-        bounds = self._database.rows(
-            "SELECT max(id) FROM (SELECT id FROM node WHERE id > ? AND links > 0 ORDER BY id LIMIT ?)",
-            (after, limit),
-        )
-        if bounds[0][0] is None:
-            return []
-        return self._named("n.id > ? AND n.id <= ?", (after, bounds[0][0]), content)
+        while True:
+            bounds = self._database.rows(
+                "SELECT max(id) FROM (SELECT id FROM node WHERE id > ? AND links > 0 ORDER BY id LIMIT ?)",
+                (after, limit),
+            )
+            if bounds[0][0] is None:
+                return []
+            found = self._named("n.id > ? AND n.id <= ?", (after, bounds[0][0]), content)
+            if found:
+                return found
+            after = bounds[0][0]  # all of them have expired
 
     def _named(self, condition: str, arguments: tuple[int, ...], content: bool) -> list[Found]:
         """Every name of the nodes that a condition on `n` picks, in order of id and path."""
@@ -207,8 +214,8 @@ class SqliteStore(Store):
         rows = self._database.rows(
             f"SELECT {STAT}, d.id, d.visibility, {_HEAD}, {body}, d.path, m.name FROM node n "
             f"CROSS JOIN name m ON m.node = n.id CROSS JOIN directory d ON d.id = m.directory "
-            f"WHERE {condition} ORDER BY n.id, d.path, m.name",
-            arguments,
+            f"WHERE {condition} AND {_LIVES} ORDER BY n.id, d.path, m.name",
+            (*arguments, time.time_ns()),
         )
         found = []
         for row in rows:
@@ -269,15 +276,16 @@ class SqliteStore(Store):
     def usage(self) -> list[Usage]:
         rows = self._database.rows(
             "SELECT d.visibility, n.visibility, count(*), sum(n.size) FROM node n JOIN name m ON m.node = n.id "
-            "JOIN directory d ON d.id = m.directory WHERE n.kind <> ? GROUP BY 1, 2",
-            (DIRECTORY,),
+            f"JOIN directory d ON d.id = m.directory WHERE n.kind <> ? AND {_LIVES} GROUP BY 1, 2",
+            (DIRECTORY, time.time_ns()),
         )
         return [Usage(*row) for row in rows]
 
     def tag_usage(self) -> list[TagUsage]:
         rows = self._database.rows(
             "SELECT t.name, d.visibility, n.visibility, count(*) FROM tag t JOIN node n ON n.id = t.node "
-            "JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory GROUP BY 1, 2, 3"
+            f"JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory WHERE {_LIVES} GROUP BY 1, 2, 3",
+            (time.time_ns(),),
         )
         return [TagUsage(*row) for row in rows]
 

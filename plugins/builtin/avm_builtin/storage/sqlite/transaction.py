@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from avm_builtin.storage.sqlite import contents
+from avm_builtin.storage.sqlite import contents, trash
 from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
 from avm_builtin.storage.sqlite.connection import Database, Row, fetch
 from avm_builtin.storage.sqlite.rows import DIRECTORY, FILE, KINDS, STAT, STAT_WIDTH, Names
@@ -32,7 +32,8 @@ from vfs_core.errors import (
     NotFound,
     NotOwner,
 )
-from vfs_core.meta import EMPTY, merge, tags_of
+from vfs_core.meta import EMPTY, merge, reverse_patch, tags_of
+from vfs_core.past import Trashed
 from vfs_core.path import MEMORY, NAME_MAX, PATH_MAX, PRIVATE, SHARED, is_within, join, space_of, split
 from vfs_core.storage import Charge, Check, Found, Moved, Operation, Transaction, charge_nobody
 from vfs_core.types import JSON, Access, Origin, Stat, User, Version
@@ -54,6 +55,7 @@ _META, _PARENT, _WITHIN, _BODY, _CONTENT = (
     STAT_WIDTH + 3,
 )
 _OWN = STAT_WIDTH - 2
+_EXPIRES = 13
 
 
 _UNREAD = -1
@@ -133,6 +135,7 @@ class SqliteTransaction(Transaction):
             sequence, chain = self._execute(_HEAD)[0]
         self._first = self._sequence = sequence
         self._chain = chain
+        self._now = time.time_ns()
         if self._bell.head > sequence:  # announced by a writer that never committed; nobody is writing now
             self._bell.heal(sequence)
 
@@ -223,7 +226,8 @@ class SqliteTransaction(Transaction):
         self._check(Operation.WRITE, self._found(path, row))
         meta = merge(row[_META], patch)
         if meta != row[_META]:
-            now, _ = self._journal(journal.META, row[0], path, row[6], row[5])
+            details = {journal.META_BEFORE: reverse_patch(row[_META], meta)}
+            now, _ = self._journal(journal.META, row[0], path, row[6], row[5], details=details)
             self._execute("UPDATE node SET meta = ?, changed_ns = ? WHERE id = ?", (meta, now, row[0]))
             self._set_tags(row[0], row[_META], meta)
             self._touched.append(row[0])
@@ -239,7 +243,12 @@ class SqliteTransaction(Transaction):
         meta: str,
     ) -> Version:
         node, version = row[0], row[6] + 1
-        now, sequence = self._journal(operation, node, path, version, written.size, written.hash)
+        details = None
+        if meta is not row[_META] and meta != row[_META]:
+            details = {journal.META_BEFORE: reverse_patch(row[_META], meta)}
+        now, sequence = self._journal(
+            operation, node, path, version, written.size, written.hash, details=details
+        )
         self._connection.execute(
             "UPDATE node SET size = ?, version = ?, modified_ns = ?, changed_ns = ?, content_sequence = ?, "
             "hash = ?, meta = ?, body = ? WHERE id = ?",
@@ -388,9 +397,10 @@ class SqliteTransaction(Transaction):
         self._check(Operation.DELETE, self._found(path, row, place.own))
         self._refuse_fixed(path, "removed")
         with self._whole():
-            return self._remove(path, row, recursive)
+            return self._remove(path, row, recursive, row[0])
 
-    def _remove(self, path: str, row: Row, recursive: bool) -> int:
+    def _remove(self, path: str, row: Row, recursive: bool, top: int, *, expired: bool = False) -> int:
+        """Take a name away, with `recursive` all below it first. `top` is the node that is being deleted."""
         removed = 0
         self._everything |= bool(self._classes.node(row[_OWN], self._connection).shares)
         if row[1] == DIRECTORY:
@@ -404,9 +414,16 @@ class SqliteTransaction(Transaction):
                     child = join(path, name)
                     found = self._require(child)
                     self._judge_inner(path, child, found, row[_OWN])
-                    removed += self._remove(child, found, True)
+                    removed += self._remove(child, found, True, top)
             self._execute("DELETE FROM directory WHERE id = ?", (row[0],))
-        now, sequence = self._journal(journal.DELETE, row[0], path, row[6], row[5])
+        details: dict[str, JSON] = {journal.CLASS: row[_WITHIN]}
+        if expired:
+            details[journal.EXPIRED] = True
+        if row[0] != top:
+            details[journal.WITHIN] = top
+        now, sequence = self._journal(journal.DELETE, row[0], path, row[6], row[5], details=details)
+        trash.keep_name(self._connection, row[_PARENT], split(path)[1], sequence)
+        self._carry_widened(row[0], path)
         self._execute("DELETE FROM name WHERE directory = ? AND name = ?", (row[_PARENT], split(path)[1]))
         self._execute(
             "UPDATE node SET links = links - 1, changed_ns = ?1, "
@@ -423,6 +440,104 @@ class SqliteTransaction(Transaction):
             self._check(Operation.DELETE, self._found(child, row, directory))
         except NotFound:
             raise NotEmpty(f"{path} holds more than you may remove") from None
+
+    def trashed(self, node: int) -> Trashed | None:
+        found = trash.find(self._connection, node)
+        if found is None:
+            return None
+        stat, by = self._names.stat(found.row), self._names.user(found.agent)
+        return Trashed(found.path, stat, found.row[_OWN], found.sequence, found.time_ns, by)
+
+    def restore(self, node: int, to: str | None = None) -> Moved:
+        if self._sequence == _UNREAD:
+            self._start()
+        found = trash.find(self._connection, node)
+        if found is None:
+            raise NotFound(f"there is no deleted node @{node} to restore")
+        with self._whole():
+            restored: list[tuple[str, str]] = []
+            self._restore(found, to, node, restored)
+        return Moved(len(restored), self._sequence, tuple(restored))
+
+    def _restore(
+        self, found: trash.Deleted, to: str | None, top: int, restored: list[tuple[str, str]]
+    ) -> None:
+        """Bring back a deleted node, and below it what was deleted with `top`."""
+        path = to or join(self._restore_directory(found), found.name)
+        if self._locate(path) is not None:
+            self._judge_taken(Operation.STAT, path, self._require(path))
+            raise Exists(f"{path} exists already; restore it to another path")
+        place = self._make_parents(path, self._judge_creation(path), True)
+        node, kind = found.row[0], found.row[1]
+        own = self._classes.node(found.row[_OWN], self._connection)
+        after = self._classes.directory(place.within, self._connection)
+        readable = kind != DIRECTORY and own.mode & 0o444 == 0o444
+        widens = found.within is None or self._classes.directory(found.within, self._connection).widens_to(
+            after, readable
+        )
+        if widens:
+            judged = self._names.stat(found.row)
+            self._check(
+                Operation.SHARE,
+                Found(path, judged, place.within, found.row[_OWN], place.id, self._sequence, place.own),
+            )
+        now, sequence = self._journal(
+            journal.RESTORE, node, path, found.row[6], found.row[5], old_path=found.path
+        )
+        self._execute(
+            "INSERT INTO name (directory, name, node, since) VALUES (?, ?, ?, ?)",
+            (place.id, split(path)[1], node, sequence),
+        )
+        self._execute(
+            "UPDATE node SET links = 1, deleted_sequence = NULL, changed_ns = ?1, expires_ns = "
+            "CASE WHEN expires_ns <= ?1 THEN NULL ELSE expires_ns END WHERE id = ?2",
+            (now, node),
+        )
+        self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, place.id))
+        self._touched += (node, place.id)
+        restored.append((found.path, path))
+        if kind == DIRECTORY:
+            within = self._classes.intern(self._connection, after.enter(space_of(path), own))
+            self._execute(
+                "INSERT INTO directory (id, path, visibility, widened_sequence) "
+                "SELECT id, ?, ?, widened_sequence FROM node WHERE id = ?",
+                (path, within, node),
+            )
+        if kind == DIRECTORY or own.shares:
+            self._everything = True
+        if widens:
+            self._widened(node, kind, sequence)
+        if kind == DIRECTORY:
+            for child in list(trash.deleted_with(self._connection, node, top)):
+                inner = trash.find(self._connection, child)
+                if inner is not None:
+                    self._restore(inner, join(path, inner.name), top, restored)
+
+    def _restore_directory(self, found: trash.Deleted) -> str:
+        """The path of the directory that a deleted node was in, which comes back if it was deleted too."""
+        rows = self._execute("SELECT path FROM directory WHERE id = ?", (found.directory,))
+        if rows:
+            return str(rows[0][0])
+        above = trash.find(self._connection, found.directory)
+        if above is None:
+            return split(found.path)[0]
+        restored: list[tuple[str, str]] = []
+        self._restore(above, None, 0, restored)
+        return restored[0][1]
+
+    def set_expiry(self, path: str, expires_ns: int | None) -> None:
+        row = self._require(path)
+        self._check(Operation.WRITE, self._found(path, row))
+        if row[1] == DIRECTORY:
+            raise IsADirectory(f"{path} is a directory; only a note can expire")
+        if expires_ns == row[_EXPIRES]:
+            return
+        details = {"expires_ns": expires_ns, journal.BEFORE: row[_EXPIRES]}
+        now, _ = self._journal(journal.EXPIRY, row[0], path, row[6], row[5], details=details)
+        self._execute(
+            "UPDATE node SET expires_ns = ?, changed_ns = ? WHERE id = ?", (expires_ns, now, row[0])
+        )
+        self._touched.append(row[0])
 
     def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
         row = self._require(old)
@@ -494,7 +609,7 @@ class SqliteTransaction(Transaction):
             raise IsADirectory(f"{new} is a directory and {old} is not")
         if target[1] != DIRECTORY and row[1] == DIRECTORY:
             raise NotADirectory(f"{new} is not a directory and {old} is")
-        self._remove(new, target, False)
+        self._remove(new, target, False, target[0])
 
     def _widens(self, row: Row, place: _Place) -> bool:
         """Whether somebody new may read the node once it is in `place`."""
@@ -527,10 +642,12 @@ class SqliteTransaction(Transaction):
     def _move(self, old: str, row: Row, new: str, place: _Place) -> None:
         node = row[0]
         widens = self._widens(row, place)
+        self._carry_widened(node, old)
         now, sequence = self._journal(journal.RENAME, node, new, row[6], row[5], old_path=old)
+        trash.keep_name(self._connection, row[_PARENT], split(old)[1], sequence)
         self._execute(
-            "UPDATE name SET directory = ?, name = ? WHERE directory = ? AND name = ?",
-            (place.id, split(new)[1], row[_PARENT], split(old)[1]),
+            "UPDATE name SET directory = ?, name = ?, since = ? WHERE directory = ? AND name = ?",
+            (place.id, split(new)[1], sequence, row[_PARENT], split(old)[1]),
         )
         self._execute("UPDATE node SET changed_ns = ? WHERE id = ?", (now, node))
         for parent in {row[_PARENT], place.id}:
@@ -560,7 +677,7 @@ class SqliteTransaction(Transaction):
         self._refuse_opening(path, mode)
         own = self._classes.node(row[_OWN], self._connection)
         new = NodeClass(own.owner, own.group, mode, own.shares)
-        return self._reclassify(path, row, new, journal.MODE, {"mode": mode})
+        return self._reclassify(path, row, new, journal.MODE, {"mode": mode, journal.BEFORE: own.mode})
 
     def set_owner(self, path: str, owner: str | None = None, group: str | None = None) -> Stat:
         row = self._require(path)
@@ -571,7 +688,9 @@ class SqliteTransaction(Transaction):
         new = NodeClass(owner or own.owner, group or own.group, own.mode, own.shares)
         self._agent(new.owner)
         self._group(new.group)
-        return self._reclassify(path, row, new, journal.OWNER, {"owner": new.owner, "group": new.group})
+        before = {"owner": own.owner, "group": own.group}
+        details = {"owner": new.owner, "group": new.group, journal.BEFORE: before}
+        return self._reclassify(path, row, new, journal.OWNER, details)
 
     def share(self, path: str, agent: str, access: Access | None) -> None:
         if access not in ("r", "rw", None):
@@ -589,7 +708,8 @@ class SqliteTransaction(Transaction):
                 "INSERT OR REPLACE INTO share (node, user, access) VALUES (?, ?, ?)", (row[0], user, access)
             )
         new = NodeClass(own.owner, own.group, own.mode, shares)
-        self._reclassify(path, row, new, journal.SHARE, {"agent": agent, "access": access})
+        details = {"agent": agent, "access": access, journal.BEFORE: own.shares.get(agent)}
+        self._reclassify(path, row, new, journal.SHARE, details)
 
     def _reclassify(
         self, path: str, row: Row, new: NodeClass, operation: str, details: Mapping[str, JSON]
@@ -624,6 +744,22 @@ class SqliteTransaction(Transaction):
         if kind == DIRECTORY:
             self._execute("UPDATE directory SET widened_sequence = ? WHERE id = ?", (sequence, node))
 
+    def _carry_widened(self, node: int, path: str) -> None:
+        """What leaves a directory takes along when it was last opened there, or its drafts would be seen elsewhere."""
+        above = [path]
+        while above[-1] != "/":
+            above.append(split(above[-1])[0])
+        self._execute(
+            "UPDATE node SET widened_sequence = (SELECT max(widened_sequence) FROM directory WHERE path IN "
+            f"({', '.join('?' * len(above))})) WHERE id = ? AND widened_sequence < (SELECT "
+            f"max(widened_sequence) FROM directory WHERE path IN ({', '.join('?' * len(above))}))",
+            (*above, node, *above),
+        )
+        self._execute(
+            "UPDATE directory SET widened_sequence = (SELECT widened_sequence FROM node WHERE id = ?1) WHERE id = ?1",
+            (node,),
+        )
+
     def put_user(self, user: User) -> None:
         id = self._agent(user.name)
         held = None if user.capabilities is None else json.dumps(sorted(user.capabilities))
@@ -643,11 +779,16 @@ class SqliteTransaction(Transaction):
 
     def link(self, source: str, target: str, kind: str, weight: float = 1.0) -> None:
         start, end = self._judge_link(source, target)
+        before = self._execute(
+            "SELECT weight FROM link WHERE source = ? AND kind = ? AND target = ?", (start[0], kind, end[0])
+        )
         self._execute(
             "INSERT OR REPLACE INTO link (source, kind, target, weight) VALUES (?, ?, ?, ?)",
             (start[0], kind, end[0], weight),
         )
         details = {"kind": kind, "target": end[0], "weight": weight}
+        if before:
+            details[journal.BEFORE] = before[0][0]
         self._journal(journal.LINK, start[0], source, start[6], start[5], details=details)
         self._touched += (start[0], end[0])
 
@@ -662,11 +803,11 @@ class SqliteTransaction(Transaction):
     def unlink(self, source: str, target: str, kind: str | None = None) -> int:
         start, end = self._judge_link(source, target)
         removed = self._execute(
-            "DELETE FROM link WHERE source = ?1 AND target = ?2 AND (?3 IS NULL OR kind = ?3) RETURNING kind",
+            "DELETE FROM link WHERE source = ?1 AND target = ?2 AND (?3 IS NULL OR kind = ?3) RETURNING kind, weight",
             (start[0], end[0], kind),
         )
-        for (gone,) in removed:
-            details = {"kind": gone, "target": end[0]}
+        for gone, weight in removed:
+            details = {"kind": gone, "target": end[0], "weight": weight}
             self._journal(journal.UNLINK, start[0], source, start[6], start[5], details=details)
             self._touched += (start[0], end[0])
         return len(removed)
@@ -683,10 +824,20 @@ class SqliteTransaction(Transaction):
         place = self._nearest(split(path)[0])
         return Found(path, None, place.within, 0, place.id, self._sequence, place.own)
 
+    def names(self, node: int) -> list[str]:
+        rows = self._execute(
+            "SELECT d.path, m.name FROM name m JOIN directory d ON d.id = m.directory WHERE m.node = ?",
+            (node,),
+        )
+        return sorted(join(directory, name) if name else "/" for directory, name in rows)
+
     def _locate(self, path: str) -> Row | None:
         row: Row = self._connection.execute(_LOCATE, split(path)).fetchall()[0]
         if self._sequence == _UNREAD:
             self._start(row[-2], row[-1])
+        if row[_EXPIRES] is not None and row[_EXPIRES] <= self._now:
+            self._remove(path, row, False, row[0], expired=True)  # it blocks nothing
+            return self._locate(path)
         return None if row[0] is None else row
 
     def _require(self, path: str) -> Row:
@@ -739,13 +890,11 @@ class SqliteTransaction(Transaction):
         if self._sequence == _UNREAD:
             self._start()
         agent, actor = self._agent(self._origin.agent), self._agent(self._origin.actor)
+        if self.undoing is not None:
+            details = {**(details or {}), journal.UNDOES: self.undoing}
         text = None if details is None else json.dumps(details, sort_keys=True, ensure_ascii=False)
-        sequence, now, salt, door = (
-            self._sequence + 1,
-            time.time_ns(),
-            os.urandom(journal.SALT_SIZE),
-            self._origin.door,
-        )
+        sequence, now = self._sequence + 1, self._now
+        salt, door = os.urandom(journal.SALT_SIZE), self._origin.door
         commitment = journal.commitment(
             salt, node, path, old_path, version, size, content_hash, agent, actor, door, text
         )

@@ -1,0 +1,337 @@
+"""Looking back through a session: history, content and trees as they were, diff, blame, the trash.
+
+Who may look back is decided here, from what `vfs_core.past` tells:
+
+- The owner of a node (and an elevated session) sees all of its past.
+- Another agent sees a version if it may read the node now, and if the version was still current when the node, or a
+  directory above it, was last opened to more readers: whoever publishes a note publishes what it says then, and
+  no earlier draft. The same holds for metadata and for names.
+- What is in the trash is there for its owner and for whoever deleted it; for the latter only as it was last.
+- What may not be seen is not found, as if it had never been.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from vfs_core.errors import Denied, Invalid, IsADirectory, NotADirectory, NotFound, VersionGone
+from vfs_core.past import NameThen, Trashed
+from vfs_core.path import join
+from vfs_core.storage import Operation
+from vfs_core.types import Entry, Kind, Node, Stat, Version
+
+if TYPE_CHECKING:
+    from vfs_core.session import Session
+
+ROOT = 1
+"""Node id of the root directory in every store."""
+_PAGE = 500
+
+
+class BlamedLine(NamedTuple):
+    """A line of a note, and the version that brought it."""
+
+    number: int
+    text: str
+    version: Version
+
+
+class Known(NamedTuple):
+    """A node that the agent may look back at."""
+
+    stat: Stat
+    path: str
+    """A present path of it that the agent may read; for a deleted node the one it had."""
+    owned: bool
+    """Whether all of its past may be seen."""
+    floor: int
+    """Else: the row from which on it may be seen."""
+
+
+# --- nodes -----------------------------------------------------------------------------------------
+
+
+def known_node(session: Session, id: int, operation: Operation = Operation.READ) -> Known | None:
+    """A node of which the agent may see some of the past; None if it may not know of it."""
+    judge, past = session.judge, session.store.past
+    for found in session.store.nodes([id]):
+        if found.stat is not None and judge.allows(operation, found):
+            return Known(found.stat, found.path, _owns(session, found.stat), past.widened(id, found.path))
+    for each in past.trash(node=id, limit=1):
+        if may_restore(session, each):
+            floor = each.sequence if not _owns(session, each.stat) else 0
+            return Known(each.stat, each.path, _owns(session, each.stat), floor)
+    return None
+
+
+def _owns(session: Session, stat: Stat) -> bool:
+    return stat.owner == session.principal.agent or session.judge.is_elevated()
+
+
+def _present(session: Session, path: str) -> Known:
+    """The node at a path, which must be readable. Raises NotFound, Denied, IsADirectory."""
+    found = session.require_stored(path, Operation.READ)
+    assert found.stat is not None
+    if found.stat.is_directory:
+        raise IsADirectory(f"{found.path} is a directory; its notes have versions of their own")
+    floor = session.store.past.widened(found.stat.id, found.path)
+    return Known(found.stat, found.path, _owns(session, found.stat), floor)
+
+
+# --- versions --------------------------------------------------------------------------------------
+
+
+def may_see(session: Session, known: Known, version: Version) -> bool:
+    """Whether the agent may see a version of a node that it knows."""
+    if known.owned or version.version == known.stat.version:
+        return True
+    until = session.store.past.superseded(known.stat.id, version.version)
+    return until is None or until > known.floor
+
+
+def versions(session: Session, known: Known, before: int | None = None) -> Iterator[Version]:
+    """The versions of a node that the agent may see, newest first."""
+    while True:
+        page = session.store.versions(known.stat.id, before, _PAGE)
+        for version in page:
+            if not may_see(session, known, version):
+                return  # what is older was superseded earlier
+            yield version if known.owned else version._replace(path=known.path)
+        if len(page) < _PAGE:
+            return
+        before = page[-1].version
+
+
+def history(session: Session, path: str, limit: int, before: int | None) -> list[Version]:
+    """At most `limit` versions, newest first."""
+    if limit < 1:
+        raise Invalid(f"limit is at least 1, not {limit}")
+    found = []
+    for version in versions(session, _present(session, path), before):
+        found.append(version)
+        if len(found) == limit:
+            break
+    return found
+
+
+def content(session: Session, known: Known, version: Version) -> bytes:
+    """The content of a version. Raises VersionGone where retention has dropped it."""
+    data = session.store.version_content(known.stat.id, version.version)
+    if data is None:
+        raise VersionGone(f"{known.path}: the content of version {version.version} is not kept any more")
+    return data
+
+
+def _version(session: Session, known: Known, number: int) -> Version:
+    page = session.store.versions(known.stat.id, number + 1, 1)
+    if not page or page[0].version != number or not may_see(session, known, page[0]):
+        raise NotFound(f"{known.path} has no version {number}")
+    return page[0]
+
+
+def at_version(session: Session, path: str, number: int) -> Node:
+    """A note as one of its versions was."""
+    known = _present(session, path)
+    return _node(session, known, known.path, _version(session, known, number))
+
+
+def _node(session: Session, known: Known, path: str, version: Version, sequence: int | None = None) -> Node:
+    moment = version.sequence if sequence is None else sequence
+    meta = session.store.past.meta_at(known.stat.id, moment if known.owned else max(moment, known.floor))
+    return Node(path, content(session, known, version), _stat(known.stat, version), meta)
+
+
+def _stat(stat: Stat, version: Version) -> Stat:
+    return stat._replace(size=version.size, version=version.version, modified_ns=version.time_ns)
+
+
+# --- moments ---------------------------------------------------------------------------------------
+
+
+def at_time(session: Session, path: str, time_ns: int) -> Node:
+    """What was at a path at a time. Raises NotFound, IsADirectory."""
+    sequence = session.store.past.sequence_at(time_ns)
+    known = _resolve(session, path, sequence)
+    if known.stat.is_directory:
+        raise IsADirectory(f"{path} was a directory then; list it")
+    version = session.store.past.version_at(known.stat.id, sequence)
+    if version is None or not may_see(session, known, version):
+        raise NotFound.at(path)
+    return _node(session, known, path, version, sequence)
+
+
+def list_at(session: Session, path: str, time_ns: int) -> Iterator[Entry]:
+    """What a directory held at a time. Raises NotFound, NotADirectory."""
+    sequence = session.store.past.sequence_at(time_ns)
+    directory = _resolve(session, path, sequence)
+    if not directory.stat.is_directory:
+        raise NotADirectory(f"{path} was not a directory then")
+    after = ""
+    while True:
+        page = session.store.past.names_at(directory.stat.id, sequence, after, _PAGE)
+        for row in page:
+            entry = _entry(session, join(path, row.name), row, directory.stat.id, sequence)
+            if row.name and entry is not None:
+                yield entry
+        if len(page) < _PAGE:
+            return
+        after = page[-1].name
+
+
+def _entry(session: Session, path: str, row: NameThen, directory: int, sequence: int) -> Entry | None:
+    known = _known_name(session, path, row, directory)
+    if known is None:
+        return None
+    if known.stat.kind is not Kind.FILE:
+        return Entry(row.name, path, known.stat)
+    version = session.store.past.version_at(row.node, sequence)
+    if version is None or not may_see(session, known, version):
+        return None
+    return Entry(row.name, path, _stat(known.stat, version))
+
+
+def _resolve(session: Session, path: str, sequence: int) -> Known:
+    """The node that a path led to at a moment."""
+    past = session.store.past
+    here, at = ROOT, "/"
+    known = known_node(session, ROOT, Operation.STAT)
+    for name in path.split("/")[1:] if path != "/" else ():
+        row = past.name_at(here, name, sequence)
+        at = join(at, name)
+        known = None if row is None else _known_name(session, at, row, here)
+        if row is None or known is None:
+            raise NotFound.at(path)
+        here = row.node
+    if known is None or sequence < ROOT:
+        raise NotFound.at(path)
+    return known
+
+
+def _known_name(session: Session, path: str, row: NameThen, directory: int) -> Known | None:
+    """The node of a name at a moment, if the agent may know that it had this name."""
+    try:
+        session.judge.check_ceiling(Operation.STAT, path)
+    except (NotFound, Denied):
+        return None
+    stat = session.store.past.stat(row.node)
+    if stat is None:
+        return None
+    known = known_node(session, row.node, Operation.LIST if stat.is_directory else Operation.READ)
+    if known is None and stat.is_directory:
+        known = known_node(session, row.node, Operation.STAT)  # a way through
+    if known is None or row.until is None or known.owned:
+        return known
+    above = known_node(session, directory, Operation.LIST)
+    return known if above is not None and row.until > above.floor else None
+
+
+# --- what changed ----------------------------------------------------------------------------------
+
+
+def diff(session: Session, path: str, old: int | None, new: int | None) -> str:
+    """A unified diff of two versions: by default the last two. Empty if they say the same."""
+    known = _present(session, path)
+    end = _version(session, known, known.stat.version if new is None else new)
+    if old == 0 or (old is None and end.version == 1):
+        start, before = None, b""
+    else:
+        start = _version(session, known, end.version - 1 if old is None else old)
+        before = content(session, known, start)
+    return unified(
+        before, content(session, known, end), f"{known.path} (version {start.version if start else 0})",
+        f"{known.path} (version {end.version})",
+    )  # fmt: skip
+
+
+def unified(old: bytes, new: bytes, old_label: str, new_label: str) -> str:
+    """A unified diff of two texts; of other bytes it says only that they differ."""
+    if old == new:
+        return ""
+    try:
+        before, after = old.decode(), new.decode()
+    except UnicodeDecodeError:
+        return f"Binary contents differ: {old_label}, {new_label}\n"
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True), after.splitlines(keepends=True), old_label, new_label
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def blame(session: Session, path: str) -> list[BlamedLine]:
+    """For each line of a note, the version that brought it, as far back as the agent may see."""
+    known = _present(session, path)
+    walk = versions(session, known)
+    newest = next(walk, None)
+    if newest is None:
+        return []
+    lines = content(session, known, newest).decode("utf-8", "replace").splitlines()
+    blamed: list[Version] = [newest] * len(lines)
+    open_lines = {number: number for number in range(len(lines))}  # line in `below` -> line of the result
+    below, newer = lines, newest
+    for older in walk:
+        if not open_lines:
+            break
+        try:
+            above = content(session, known, older).decode("utf-8", "replace").splitlines()
+        except VersionGone:
+            break
+        still: dict[int, int] = {}
+        for block in difflib.SequenceMatcher(None, above, below, autojunk=False).get_matching_blocks():
+            for step in range(block.size):
+                if block.b + step in open_lines:
+                    still[block.a + step] = open_lines.pop(block.b + step)
+        for number in open_lines.values():
+            blamed[number] = newer
+        open_lines, below, newer = still, above, older
+    for number in open_lines.values():
+        blamed[number] = newer
+    return [BlamedLine(number + 1, text, blamed[number]) for number, text in enumerate(lines)]
+
+
+# --- the trash -------------------------------------------------------------------------------------
+
+
+def may_restore(session: Session, trashed: Trashed) -> bool:
+    """Whether the agent may know of something in the trash: its owner, and whoever deleted it."""
+    agent = session.principal.agent
+    if agent not in (trashed.stat.owner, trashed.by) and not session.judge.is_elevated():
+        return False
+    try:
+        session.judge.check_ceiling(Operation.READ, trashed.path)
+    except (NotFound, Denied):
+        return False
+    return True
+
+
+def trash(session: Session, limit: int, before: int | None) -> list[Trashed]:
+    """What the agent can restore, last deleted first."""
+    if limit < 1:
+        raise Invalid(f"limit is at least 1, not {limit}")
+    found: list[Trashed] = []
+    while True:
+        page = session.store.past.trash(before, _PAGE)
+        for each in page:
+            if may_restore(session, each):
+                found.append(each)
+                if len(found) == limit:
+                    return found
+        if len(page) < _PAGE:
+            return found
+        before = page[-1].sequence
+
+
+def find_trashed(session: Session, path: str) -> Trashed:
+    """What was deleted last at a path. Raises NotFound."""
+    before: int | None = None
+    while True:
+        page = session.store.past.trash(before, _PAGE)
+        for each in page:
+            if each.path == path and may_restore(session, each):
+                return each
+        if len(page) < _PAGE:
+            raise NotFound(f"nothing that was deleted at {path} can be restored")
+        before = page[-1].sequence
