@@ -12,7 +12,6 @@ Who may look back is decided here, from what `vfs_core.past` tells:
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -154,6 +153,8 @@ def at_time(session: Session, path: str, time_ns: int) -> Node:
     """What was at a path at a time. Raises NotFound, IsADirectory."""
     sequence = session.store.past.sequence_at(time_ns)
     known = _resolve(session, path, sequence)
+    if _had_expired(known.stat, time_ns):
+        raise NotFound.at(path)
     if known.stat.is_directory:
         raise IsADirectory(f"{path} was a directory then; list it")
     version = session.store.past.version_at(known.stat.id, sequence)
@@ -173,11 +174,15 @@ def list_at(session: Session, path: str, time_ns: int) -> Iterator[Entry]:
         page = session.store.past.names_at(directory.stat.id, sequence, after, _PAGE)
         for row in page:
             entry = _entry(session, join(path, row.name), row, directory.stat.id, sequence)
-            if row.name and entry is not None:
+            if row.name and entry is not None and not _had_expired(entry.stat, time_ns):
                 yield entry
         if len(page) < _PAGE:
             return
         after = page[-1].name
+
+
+def _had_expired(stat: Stat, time_ns: int) -> bool:
+    return stat.expires_ns is not None and stat.expires_ns <= time_ns
 
 
 def _entry(session: Session, path: str, row: NameThen, directory: int, sequence: int) -> Entry | None:
@@ -253,6 +258,8 @@ def unified(old: bytes, new: bytes, old_label: str, new_label: str) -> str:
         before, after = old.decode(), new.decode()
     except UnicodeDecodeError:
         return f"Binary contents differ: {old_label}, {new_label}\n"
+    import difflib
+
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), after.splitlines(keepends=True), old_label, new_label
     )
@@ -263,6 +270,8 @@ def unified(old: bytes, new: bytes, old_label: str, new_label: str) -> str:
 
 def blame(session: Session, path: str) -> list[BlamedLine]:
     """For each line of a note, the version that brought it, as far back as the agent may see."""
+    import difflib
+
     known = _present(session, path)
     walk = versions(session, known)
     newest = next(walk, None)

@@ -118,9 +118,12 @@ class MemoryStore(Store):
 
     def scan(self, after: int = 0, limit: int = 1000, *, content: bool = False) -> list[Found]:
         state = self._state
-        ids = sorted({id for id in state.names.values() if id > after})[:limit]
-        paths = sorted((id, path) for path, id in state.names.items() if id in set(ids))
-        return [state.find(path, content=content) for _, path in paths]
+        found = [state.find(path, content=content) for path in state.names]
+        living = sorted(
+            (each.stat.id, each.path, each) for each in found if each.stat and each.stat.id > after
+        )
+        ids = sorted({id for id, _, _ in living})[:limit]
+        return [each for id, _, each in living if id in ids]
 
     def version_content(self, node: int, version: int) -> bytes | None:
         kept = self._state.versions.get((node, version))

@@ -165,6 +165,7 @@ class MemoryTransaction(Transaction):
         self._present(Operation.DELETE, path)
         if path in FIXED:
             raise InUse(f"{path}: is a fixed place of the store and cannot be removed")
+        self._expire(path, below=True)
         names = self.state.below(path)
         if len(names) > 1 and not recursive:
             raise NotEmpty(f"{path}: the directory is not empty")
@@ -300,11 +301,15 @@ class MemoryTransaction(Transaction):
             raise IsADirectory(f"{new}: is a directory, and a file cannot replace it")
         if target.kind is not Kind.DIRECTORY and node.kind is Kind.DIRECTORY:
             raise NotADirectory(f"{new}: is not a directory, and a directory cannot replace it")
+        self._expire(new, below=True)
         if len(self.state.below(new)) > 1:
             raise NotEmpty(f"{new}: the directory is not empty")
 
     def rename_prefix(self, old: str, new: str) -> Moved:
         self._alive()
+        for name in [name for name in self.state.names if name.startswith(old)]:
+            if split(name)[0] == split(old)[0]:
+                self._expire(name)
         names = sorted(name for name in self.state.names if name.startswith(old))
         for top in [name for name in names if split(name)[0] == split(old)[0] and name != "/"]:
             try:
@@ -466,11 +471,12 @@ class MemoryTransaction(Transaction):
             raise NotFound.at(path)
         return node
 
-    def _expire(self, path: str) -> None:
-        """Take away a name whose node has expired: it blocks nothing."""
-        node = self.state.at(path)
-        if node is not None and _expired(node):
-            self._remove(path, node.id, expired=True)
+    def _expire(self, path: str, *, below: bool = False) -> None:
+        """Take away a name (and those below it) whose node has expired: it blocks nothing."""
+        for name in self.state.below(path) if below else [path]:
+            node = self.state.at(name)
+            if node is not None and _expired(node):
+                self._remove(name, node.id, expired=True)
 
     def _taken(self, operation: Operation, path: str) -> MemoryNode:
         """A name that is taken; to whom may not know of it, the answer is as if it were absent."""
@@ -493,10 +499,12 @@ class MemoryTransaction(Transaction):
     def _require_parents(self, path: str, make: bool) -> None:
         """Raise where the directory of `path` is not there and cannot, or must not, be made."""
         parent = split(path)[0]
+        self._expire(parent)
         while (node := self.state.at(parent)) is None:
             if not make:
                 raise NotFound.at(parent)
             parent = split(parent)[0]
+            self._expire(parent)
         if node.kind is not Kind.DIRECTORY:
             raise NotADirectory(f"{parent}: is not a directory")
 

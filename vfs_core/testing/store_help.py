@@ -179,6 +179,35 @@ def known(store: Store) -> list[Known]:
     return result
 
 
+def in_trash(store: Store) -> list[tuple[str, str, int]]:
+    """What can be restored: the path that it had, its owner, its version."""
+    return sorted((each.path, each.stat.owner, each.stat.version) for each in store.past.trash(limit=10_000))
+
+
+def tree_at(store: Store, sequence: int) -> dict[str, tuple[str, bytes | None, str]]:
+    """All names at a moment, each with kind, content and metadata."""
+    past = store.past
+    tree: dict[str, tuple[str, bytes | None, str]] = {}
+    waiting = [("/", 1)]
+    while waiting:
+        path, directory = waiting.pop()
+        after = ""
+        while page := past.names_at(directory, sequence, after, 7):
+            after = page[-1].name
+            for row in page:
+                stat = past.stat(row.node)
+                if stat is None or not row.name:
+                    continue
+                assert past.name_at(directory, row.name, sequence) == row
+                at = f"{path.rstrip('/')}/{row.name}"
+                version = past.version_at(row.node, sequence)
+                data = None if version is None else store.version_content(row.node, version.version)
+                tree[at] = str(stat.kind), data, past.meta_at(row.node, sequence)
+                if stat.is_directory:
+                    waiting.append((at, row.node))
+    return tree
+
+
 class Asked(NamedTuple):
     """One question that a store asked its check."""
 

@@ -13,7 +13,7 @@ from vfs_core.content import CHUNK
 from vfs_core.errors import VfsError
 from vfs_core.storage import Store, Transaction, allow_all
 from vfs_core.testing.memory_store import FOUNDER, MemoryStore
-from vfs_core.testing.store_help import AKASHI, KURO, Asked, Recorder, StoreFixtures, known
+from vfs_core.testing.store_help import AKASHI, KURO, Asked, Recorder, StoreFixtures, in_trash, known, tree_at
 from vfs_core.types import Access, Origin
 
 Step = tuple[str, Callable[[Transaction], object]]
@@ -49,6 +49,17 @@ class Dice:
     def origin(self) -> Origin:
         """One of two agents."""
         return self.random.choice((AKASHI, KURO))
+
+    def deleted(self, transaction: Transaction, path: str) -> list[int]:
+        """The nodes that were deleted at a path, in order of deletion."""
+        last = self.last_id(transaction)
+        found = [each for id in range(1, last + 1) if (each := transaction.trashed(id)) and each.path == path]
+        return [each.stat.id for each in sorted(found, key=lambda each: each.sequence)]
+
+    @staticmethod
+    def last_id(transaction: Transaction) -> int:
+        """No node has a higher id."""
+        return transaction.find("/").sequence
 
     def step(self) -> Step:
         """One change."""
@@ -87,8 +98,17 @@ class Dice:
             "set_owner": (1, f"{path}, {agent}", lambda t: t.set_owner(path, agent, agent).owner),
             "share": (2, f"{path}, {agent}, {access}", lambda t: t.share(path, agent, access)),
             "link": (3, f"{path} to {other}, {kind}", lambda t: t.link(path, other, kind, weight)),
+            "restore": (3, path, lambda t: _restore(t, path)),
+            "restore to": (1, f"{path} to {other}", lambda t: _restore(t, path, other)),
+            "set_expiry": (2, f"{path}, {flag}", lambda t: t.set_expiry(path, 1 if flag else None)),
             "unlink": (1, f"{path} to {other}", lambda t: t.unlink(path, other)),
         }
+
+        def _restore(transaction: Transaction, path: str, to: str | None = None) -> object:
+            """Restore what was at a path, by its place among what has been deleted there."""
+            ids = self.deleted(transaction, path)
+            return len(transaction.restore(ids[-1] if ids else 10**9, to).paths)
+
         name = self.random.choices(list(steps), [row[0] for row in steps.values()])[0]
         return f"{name} {steps[name][1]}", steps[name][2]
 
@@ -118,6 +138,7 @@ class StoreModelTests(StoreFixtures):
     ) -> None:
         dice = Dice(seed)
         done: list[str] = []
+        moments: list[tuple[int, int, object]] = []
         for _ in range(STEPS):
             words, change = dice.step()
             origin = dice.origin()
@@ -126,9 +147,16 @@ class StoreModelTests(StoreFixtures):
             mine, theirs = Recorder(), Recorder()
             expected, found = outcome(model, origin, change, theirs), outcome(store, origin, change, mine)
             assert same(found, expected), f"{found} instead of {expected} after\n{history}"
-            if not isinstance(expected, type) and not words.startswith("rename"):
+            if not isinstance(expected, type) and not words.startswith(("rename", "restore")):
                 assert questions(mine) == questions(theirs), f"asked otherwise after\n{history}"
             assert known(store) == known(model), f"after\n{history}"
+            assert in_trash(store) == in_trash(model), f"after\n{history}"
+            now = tree_at(store, store.head().sequence)
+            assert now == tree_at(model, model.head().sequence), f"after\n{history}"
+            moments.append((store.head().sequence, model.head().sequence, now))
+        for mine_then, theirs_then, tree in moments:
+            assert tree_at(store, mine_then) == tree, f"as of {mine_then}, after\n{history}"
+            assert tree_at(model, theirs_then) == tree, f"as of {theirs_then} in the model, after\n{history}"
         assert [finding for finding in store.verify() if finding.level == "fail"] == [], "\n".join(done)
 
     @pytest.mark.parametrize("seed", range(100, 103))

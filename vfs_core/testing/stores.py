@@ -6,8 +6,11 @@ from vfs_core.testing.store_contents import StoreContentTests
 from vfs_core.testing.store_journal import StoreJournalTests
 from vfs_core.testing.store_model import StoreModelTests
 from vfs_core.testing.store_names import StoreNameTests
+from vfs_core.testing.store_past import StorePastTests
 from vfs_core.testing.store_rights import StoreRightsTests
 
 
-class StoreTests(StoreContentTests, StoreNameTests, StoreRightsTests, StoreJournalTests, StoreModelTests):
-    """Everything that a store promises, by topic: contents, names, rights, journal, and against a model."""
+class StoreTests(
+    StoreContentTests, StoreNameTests, StoreRightsTests, StoreJournalTests, StorePastTests, StoreModelTests
+):
+    """Everything that a store promises, by topic: contents, names, rights, journal, past, and against a model."""

@@ -408,11 +408,13 @@ class SqliteTransaction(Transaction):
                 names = self._execute("SELECT name FROM name WHERE directory = ? LIMIT 1000", (row[0],))
                 if not names:
                     break
-                if not recursive:
-                    raise NotEmpty(f"{path} is not empty")
                 for (name,) in names:
                     child = join(path, name)
-                    found = self._require(child)
+                    found = self._locate(child)
+                    if found is None:
+                        continue  # it had expired, and is gone now
+                    if not recursive:
+                        raise NotEmpty(f"{path} is not empty")
                     self._judge_inner(path, child, found, row[_OWN])
                     removed += self._remove(child, found, True, top)
             self._execute("DELETE FROM directory WHERE id = ?", (row[0],))
@@ -627,8 +629,8 @@ class SqliteTransaction(Transaction):
             others = self._execute(
                 "SELECT d.path, m.name FROM directory d JOIN name m ON m.directory = d.id "
                 "JOIN node n ON n.id = m.node WHERE (d.path = ?1 OR (d.path > ?2 AND d.path < ?3)) "
-                "AND n.owner <> ?4 LIMIT 1",
-                (old, old + "/", old + "0", self._agent(self._origin.agent)),
+                "AND n.owner <> ?4 AND (n.expires_ns IS NULL OR n.expires_ns > ?5) LIMIT 1",
+                (old, old + "/", old + "0", self._agent(self._origin.agent), self._now),
             )
             for directory, name in others:
                 path = join(directory, name)
