@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+import time as time_module
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,13 @@ from vfs_core.kernel import Kernel
 if TYPE_CHECKING:
     from vfs_core.explaining import AccessReport
     from vfs_core.finding import Stats
+    from vfs_core.hindsight import BlamedLine
+    from vfs_core.moments import Moment
+    from vfs_core.past import Trashed
     from vfs_core.session import Session
     from vfs_core.storage import Moved
     from vfs_core.types import Access, Entry, Hit, Link, Node, Stat, Version
+    from vfs_core.undoing import UndoReport
 
 
 class AVM:
@@ -144,6 +149,61 @@ class AVM:
     def links(self, path: str) -> builtins.list[Link]:
         """A note's links."""
         return self._session.links(path)
+
+    # --- the past --------------------------------------------------------------------------------
+
+    def history(self, path: str, limit: int = 100, *, before: int | None = None) -> builtins.list[Version]:
+        """A note's versions that this agent may see, newest first."""
+        return self._session.history(path, limit, before=before)
+
+    def as_of(self, path: str, *, version: int | None = None, time: Moment | None = None) -> Node:
+        """A note as one of its versions was, or what was at a path at a time.
+
+        `time` is a datetime (local if it has no zone), text such as `2026-03-20` (the end of that day) or `2h` (ago),
+        or nanoseconds since the epoch. Raises NotFound, VersionGone.
+        """
+        return self._session.as_of(path, version=version, time=time)
+
+    def list_as_of(self, path: str, time: Moment) -> Iterator[Entry]:
+        """What a directory held at a time."""
+        return self._session.list_as_of(path, time)
+
+    def diff(self, path: str, old: int | None = None, new: int | None = None) -> str:
+        """A unified diff of two versions, by default the last two."""
+        return self._session.diff(path, old, new)
+
+    def blame(self, path: str) -> builtins.list[BlamedLine]:
+        """For each line, the version that brought it."""
+        return self._session.blame(path)
+
+    def undo(
+        self,
+        path: str | None = None,
+        *,
+        agent: str | None = None,
+        since: Moment | None = None,
+        steps: int = 1,
+        dry_run: bool = False,
+    ) -> UndoReport:
+        """Take back the last changes of a note, or all since a time: below a path, by an agent.
+
+        `.undone` and `.skipped` tell what was done, and what others have changed since. Raises NotFound, Conflict,
+        Denied.
+        """
+        return self._session.undo(path, agent=agent, since=since, steps=steps, dry_run=dry_run)
+
+    def trash(self, limit: int = 100, *, before: int | None = None) -> builtins.list[Trashed]:
+        """What this agent owned or deleted and can restore, last deleted first, deleted before a journal row."""
+        return self._session.trash(limit, before=before)
+
+    def restore(self, path: str, *, to: str | None = None) -> Moved:
+        """Bring back what was deleted last at a path, with all that was deleted with it."""
+        return self._session.restore(path, to=to)
+
+    def set_ttl(self, path: str, seconds: float | None) -> None:
+        """Let a note expire after so many seconds (None: never); then it is in the trash."""
+        expires = None if seconds is None else time_module.time_ns() + int(seconds * 1e9)
+        self._session.set_expiry(path, expires)
 
     # --- who may ---------------------------------------------------------------------------------
 

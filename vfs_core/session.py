@@ -37,6 +37,7 @@ from vfs_core.hotcache import HotCache
 from vfs_core.identity import origin_of
 from vfs_core.journal import SUDO
 from vfs_core.meta import normalize_tags, tags_of
+from vfs_core.moments import Moment, as_ns
 from vfs_core.names import check_agent_name
 from vfs_core.past import Trashed
 from vfs_core.path import PRIVATE, Ref, join, parse, split, split_suffix
@@ -461,22 +462,23 @@ class Session:
         """The versions of a note that the agent may see, newest first, those below the version `before`."""
         return hindsight.history(self, self._stored(path).path, limit, before)
 
-    def as_of(self, path: str, *, version: int | None = None, time_ns: int | None = None) -> Node:
-        """A note as one of its versions was, or what was at a path at a time (ns since the epoch).
+    def as_of(self, path: str, *, version: int | None = None, time: Moment | None = None) -> Node:
+        """A note as one of its versions was, or what was at a path at a time.
 
-        Raises NotFound, VersionGone where retention has dropped the content, IsADirectory.
+        `time` is in ns since the epoch, a datetime (local if it has no zone), or text such as `2026-03-20` (the end of
+        that day) or `2h` (ago). Raises NotFound, VersionGone where retention has dropped the content, IsADirectory.
         """
-        if (version is None) == (time_ns is None):
+        if (version is None) == (time is None):
             raise Invalid("as_of takes a version or a time, one of the two")
         ref = self._stored(path)
         if version is not None:
             return hindsight.at_version(self, ref.path, version)
-        assert time_ns is not None
-        return hindsight.at_time(self, ref.path, time_ns)
+        assert time is not None
+        return hindsight.at_time(self, ref.path, as_ns(time, end=True))
 
-    def list_as_of(self, path: str, time_ns: int) -> Iterator[Entry]:
+    def list_as_of(self, path: str, time: Moment) -> Iterator[Entry]:
         """What a directory held at a time, as far as the agent may know, by name."""
-        return hindsight.list_at(self, self._stored(path).path, time_ns)
+        return hindsight.list_at(self, self._stored(path).path, as_ns(time, end=True))
 
     def diff(self, path: str, old: int | None = None, new: int | None = None) -> str:
         """A unified diff of two versions of a note, by default the last two; empty if they are equal."""
@@ -512,7 +514,7 @@ class Session:
         path: str | None = None,
         *,
         agent: str | None = None,
-        since_ns: int | None = None,
+        since: Moment | None = None,
         steps: int = 1,
         dry_run: bool = False,
     ) -> UndoReport:
@@ -522,10 +524,10 @@ class Session:
         left alone and reported as skipped. Raises Invalid, NotFound; for one node also Conflict and Denied.
         """
         target = None if path is None else self._stored(path).path
-        if since_ns is not None:
+        if since is not None:
             if target is None and agent is None:
                 raise Invalid("undo since a time takes a path or an agent, or both")
-            return undoing.undo_since(self, target, agent, since_ns, dry_run=dry_run)
+            return undoing.undo_since(self, target, agent, as_ns(since), dry_run=dry_run)
         if target is None or agent is not None or steps < 1:
             raise Invalid("undo takes a path, or a time with a path or an agent")
         return undoing.undo_last(self, target, steps, dry_run=dry_run)

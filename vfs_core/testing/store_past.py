@@ -223,6 +223,8 @@ class StorePastTests(StoreFixtures):
     def test_what_leaves_an_opened_directory_stays_opened_as_late(self, store: Store) -> None:
         put(store, f"{PRIVATE}/d/x", b"draft")
         self.rename(store, f"{PRIVATE}/d", D)
+        with store.transaction(AKASHI, allow_all) as transaction:
+            transaction.set_mode(D, 0o755)
         opened = self.now(store)
         node = id_of(store, f"{D}/x")
         assert store.past.widened(node, f"{D}/x") == opened

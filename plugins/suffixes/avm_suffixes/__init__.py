@@ -20,6 +20,8 @@ def avm_register_suffixes() -> list[SuffixSpec]:
         SuffixSpec(
             "shared", "avm_suffixes.sharing:Shared", "The agents it is shared with; write to set them"
         ),
+        SuffixSpec("ttl", "avm_suffixes.time:Ttl", "How long it lives; write 5m, 2h, 1d or never"),
+        SuffixSpec("history", "avm_suffixes.time:History", "Its versions, newest first"),
         SuffixSpec("path", "avm_suffixes.content:Path", "The path"),
         SuffixSpec("info", "avm_suffixes.content:Info", "The suffixes that there are"),
     ]

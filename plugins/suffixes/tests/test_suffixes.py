@@ -30,8 +30,8 @@ from vfs_core.testing import SuffixTests
 from vfs_core.types import Link
 
 NOTE = "/memory/note.md"
-ALL = ("data", "info", "links", "meta", "path", "shared", "tags")
-WRITABLE = ("data", "links", "meta", "shared", "tags")
+ALL = ("data", "history", "info", "links", "meta", "path", "shared", "tags", "ttl")
+WRITABLE = ("data", "links", "meta", "shared", "tags", "ttl")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import click
 from avm_builtin.frontends.cli.output import on_terminal, printable
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import VfsError
+from vfs_core.moments import parse_moment
 from vfs_core.path import MEMORY
 from vfs_core.types import JSON
 
@@ -80,6 +81,28 @@ def _names(session: Session, shown: str, start: str) -> Iterator[str]:
             return
         if entry.name == printable(entry.name):
             yield shown + entry.name + ("/" if entry.is_directory else "")
+
+
+if TYPE_CHECKING:
+    _MomentParam = click.ParamType[int]
+else:
+    _MomentParam = click.ParamType
+
+
+class Moment(_MomentParam):
+    """A time: ISO 8601, or a duration ago. A bare date is its first moment, with `end` its last."""
+
+    name = "time"
+
+    def __init__(self, *, end: bool = False) -> None:
+        self._end = end
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Nanoseconds since the epoch."""
+        try:
+            return value if isinstance(value, int) else parse_moment(str(value), end=self._end)
+        except VfsError as error:
+            self.fail(str(error), param, ctx)
 
 
 class AgentName(_TextParam):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import click
 
 from avm_builtin.frontends.cli.output import entry, local_time, on_terminal, put, put_json
-from avm_builtin.frontends.cli.params import NotePath
+from avm_builtin.frontends.cli.params import Moment, NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.storage import Operation
 from vfs_core.types import JSON, Stat
@@ -25,14 +25,23 @@ class _Row(NamedTuple):
 @click.command()
 @click.option("-l", "long", is_flag=True, help="Mode, owner, size, time and version before each name.")
 @click.option("-R", "recursive", is_flag=True, help="Everything below, too.")
+@click.option("--as-of", type=Moment(end=True), metavar="TIME", help="What was there then: 2026-03-20, 2h.")
 @click.argument("paths", type=NotePath(), nargs=-1, metavar="[PATH]...")
 @click.pass_obj
-def ls(app: App, long: bool, recursive: bool, paths: tuple[str, ...]) -> None:
+def ls(app: App, long: bool, recursive: bool, as_of: int | None, paths: tuple[str, ...]) -> None:
     """List each PATH (default: /memory), a name on a line.
 
     A file lists itself. Line breaks and tabs in names are shown as escapes; --json has the names as they are.
     """
-    rows = (row for path in paths or ("/memory",) for row in _rows(app, path, recursive, len(paths) > 1))
+    rows = (
+        row
+        for path in paths or ("/memory",)
+        for row in (
+            _rows(app, path, recursive, len(paths) > 1)
+            if as_of is None
+            else _rows_then(app, path, recursive, as_of, path.rstrip("/") + "/" if len(paths) > 1 else "")
+        )
+    )
     if app.as_json:
         put_json([_json(row) for row in rows])
         return
@@ -62,6 +71,17 @@ def _rows(app: App, path: str, recursive: bool, several: bool) -> Iterator[_Row]
     for found in found_below:
         if found.stat is not None:
             yield _Row(prefix + found.path[cut:], found.path, found.stat)
+
+
+def _rows_then(app: App, path: str, recursive: bool, as_of: int, prefix: str) -> Iterator[_Row]:
+    """The entries of a path as they were, parents first."""
+    waiting = [(prefix, path)]
+    while waiting:
+        before, directory = waiting.pop()
+        for each in app.session.list_as_of(directory, as_of):
+            yield _Row(before + each.name, each.path, each.stat)
+            if recursive and each.is_directory:
+                waiting.append((f"{before}{each.name}/", each.path))
 
 
 def _long(stat: Stat, name: str) -> str:

@@ -8,7 +8,7 @@ import click
 
 from avm_builtin.frontends.cli.errors import describe, exit_code
 from avm_builtin.frontends.cli.output import content_json, note, put_bytes, put_json
-from avm_builtin.frontends.cli.params import NotePath
+from avm_builtin.frontends.cli.params import Moment, NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import VfsError
 from vfs_core.types import JSON
@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.option("--as-of", type=Moment(end=True), metavar="TIME", help="What was there then: 2026-03-20, 2h.")
+@click.option("--version", type=click.IntRange(min=1), metavar="N", help="Its version N.")
 @click.argument("path", type=NotePath())
 @click.pass_obj
-def read(app: App, path: str) -> None:
+def read(app: App, as_of: int | None, version: int | None, path: str) -> None:
     """Print the note at PATH, byte for byte.
 
     \b
     avm read lesson.md
+    avm read lesson.md --as-of 2026-03-20
+    avm read lesson.md --version 3
     avm read lesson.md:tags       a virtual node beside it; lesson.md:info lists them
     """
-    found = app.session.read(path)
+    if as_of is not None and version is not None:
+        raise click.UsageError("--as-of or --version, one of the two")
+    if as_of is None and version is None:
+        found = app.session.read(path)
+    else:
+        found = app.session.as_of(path, version=version, time=as_of)
     _announce(found)
     if app.as_json:
         put_json(node_json(found))
