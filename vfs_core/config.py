@@ -95,6 +95,19 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
+class HistorySettings:
+    """How long the past is kept.
+
+    A replaced content is dropped `days` after it was replaced, unless it is one of the newest `versions` of its note;
+    what was deleted is dropped after `trash_days`.
+    """
+
+    days: int = 90
+    versions: int = 20
+    trash_days: int = 30
+
+
+@dataclass(frozen=True)
 class CacheSettings:
     """The cache of hot reads that each session keeps: at most so many nodes and bytes of content."""
 
@@ -118,6 +131,7 @@ class Config:
     plugins: PluginSettings = PluginSettings()
     storage: StorageSettings = StorageSettings()
     search: SearchSettings = field(default_factory=SearchSettings)
+    history: HistorySettings = HistorySettings()
     cache: CacheSettings = CacheSettings()
     warnings: tuple[Problem, ...] = ()
     document: Document | None = field(default=None, repr=False, compare=False)
@@ -231,6 +245,7 @@ def _build(document: Document, path: Path) -> Config:
         ),
         storage=_storage(top.get("storage") or {}, path),
         search=_search(top.get("search") or {}),
+        history=HistorySettings(**{name: int(value) for name, value in (top.get("history") or {}).items()}),
         cache=CacheSettings(**{name: int(value) for name, value in (top.get("cache") or {}).items()}),
         document=document,
     )

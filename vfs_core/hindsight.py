@@ -229,7 +229,7 @@ def _known_name(session: Session, path: str, row: NameThen, directory: int) -> K
     if known is None or row.until is None or known.owned:
         return known
     above = known_node(session, directory, Operation.LIST)
-    return known if above is not None and row.until > above.floor else None
+    return known if above is not None and row.until > max(above.floor, known.floor) else None
 
 
 # --- what changed ----------------------------------------------------------------------------------

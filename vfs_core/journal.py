@@ -32,6 +32,7 @@ UNLINK = "unlink"
 SUDO = "sudo"
 RESTORE = "restore"
 EXPIRY = "expiry"
+PURGE = "purge"
 
 CONTENT_OPERATIONS = (WRITE, APPEND)
 """Operations that commit a new version of a node's content."""

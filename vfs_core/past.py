@@ -7,6 +7,7 @@ what `widened` tells: another than the owner sees nothing from before a node was
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from vfs_core.types import Change, Stat, Version, as_datetime
@@ -39,6 +40,28 @@ class Trashed(NamedTuple):
     def deleted(self) -> str:
         """When it was deleted, ISO 8601, UTC."""
         return as_datetime(self.time_ns).isoformat()
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much of the past is kept. Periods in nanoseconds."""
+
+    replaced_ns: int
+    """For how long after it was replaced a content is kept."""
+    versions: int
+    """How many of the newest versions of a node are kept however old."""
+    deleted_ns: int
+    """For how long a deleted node is kept."""
+
+
+class Purged(NamedTuple):
+    """What retention dropped."""
+
+    contents: int
+    nodes: int
+    expired: int
+    after: int | None
+    """The node to go on after, if there may be more."""
 
 
 class Past(ABC):

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vfs_core.bell import Bell
-from vfs_core.past import Past, Trashed
+from vfs_core.past import Past, Purged, Retention, Trashed
 from vfs_core.types import JSON, Access, Change, Origin, Stat, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
 
@@ -418,6 +418,14 @@ class Store(ABC):
         """
 
     # --- care ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def purge(self, origin: Origin, retention: Retention, limit: int = 1000, after: int = 0) -> Purged:
+        """Drop what need not be kept of up to `limit` nodes: old contents, deleted nodes; delete what has expired.
+
+        The present content of a node that is not deleted is never touched, and no journal row. Short, so that
+        writers hardly wait: call it again with the `after` that it returns, until that is None.
+        """
 
     @abstractmethod
     def verify(self) -> Iterable[Finding]:

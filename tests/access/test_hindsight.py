@@ -1,7 +1,7 @@
 """Looking back shows nobody what they could never have read: no draft, no private name, through no door.
 
 The oracle keeps what each agent could read, by reading everything as that agent after every step. Whatever
-history, time travel, diff, blame, trash or undo ever give an agent must be among it, or be its own writing.
+history, time travel, diff, blame, trash or undo ever give an agent must be among it, or be of a note that it owns.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vfs_core.errors import VfsError
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
 from vfs_core.storage import Operation
-from vfs_core.types import Entry
+from vfs_core.types import Entry, Node
 
 AGENTS = ("akashi", "kuro", "third")
 PLACES = (
@@ -103,9 +103,9 @@ class World:
         """Look back as every agent, from everywhere to every moment."""
         for name, session in self.sessions.items():
             for path in sorted(self.everything):
-                for data in shown(session, path, self.moments):
-                    assert self.known(name, data), (
-                        f"{name} is shown {data!r} at {path} after\n" + self.story()
+                for node in shown(session, path, self.moments):
+                    assert node.data in self.readable[name] or node.stat.owner == name, (
+                        f"{name} is shown {node.data!r} at {path} after\n" + self.story()
                     )
             for moment in self.moments:
                 for entry in tree_then(session, "/memory", moment):
@@ -113,18 +113,15 @@ class World:
                         f"{name} is told of {entry.path} after\n" + self.story()
                     )
 
-    def known(self, name: str, data: bytes) -> bool:
-        return data in self.readable[name]
-
     def story(self) -> str:
         return "\n".join(self.done)
 
 
-def shown(session: Session, path: str, moments: list[int]) -> Iterator[bytes]:
-    """Every content that an agent gets by looking back at a path."""
+def shown(session: Session, path: str, moments: list[int]) -> Iterator[Node]:
+    """Everything that an agent gets by looking back at a path."""
     for moment in moments:
         try:
-            yield session.as_of(path, time=moment).data
+            yield session.as_of(path, time=moment)
         except VfsError:
             continue
     try:
@@ -132,7 +129,7 @@ def shown(session: Session, path: str, moments: list[int]) -> Iterator[bytes]:
     except VfsError:
         return
     for version in versions:
-        yield session.as_of(path, version=version.version).data
+        yield session.as_of(path, version=version.version)
     for number in range(1, 40):
         if number not in {version.version for version in versions}:
             with pytest.raises(VfsError):

@@ -93,7 +93,8 @@ class State:
     nodes: dict[int, MemoryNode] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
     """Full path -> node id."""
-    versions: dict[tuple[int, int], tuple[Version, bytes]] = field(default_factory=dict)
+    versions: dict[tuple[int, int], tuple[Version, bytes | None]] = field(default_factory=dict)
+    """By node and version; the content is None where retention has dropped it."""
     links: dict[tuple[int, str, int], float] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     user_ids: dict[str, int] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from vfs_core.errors import (
     StoreError,
 )
 from vfs_core.meta import tags_of
+from vfs_core.past import Purged, Retention
 from vfs_core.path import join, split
 from vfs_core.storage import (
     Charge,
@@ -230,6 +231,11 @@ class MemoryStore(Store):
 
     # --- care ------------------------------------------------------------------------------------
 
+    def purge(self, origin: Origin, retention: Retention, limit: int = 1000, after: int = 0) -> Purged:
+        with self.transaction(origin, allow_all) as transaction:
+            assert isinstance(transaction, MemoryTransaction)
+            return transaction.purge(retention)
+
     def verify(self) -> Iterable[Finding]:
         state = self._state
         yield _finding("journal", _broken_rows(state), f"{len(state.journal)} rows, chain unbroken")
@@ -283,5 +289,5 @@ def _broken_contents(state: State) -> list[str]:
     return [
         f"node {id} version {number}: its hash is of another content"
         for (id, number), (version, data) in state.versions.items()
-        if content_hash(data) != version.content_hash
+        if data is not None and content_hash(data) != version.content_hash
     ]

@@ -26,7 +26,7 @@ from vfs_core.errors import (
     StoreError,
 )
 from vfs_core.meta import EMPTY, merge, reverse_patch
-from vfs_core.past import Trashed
+from vfs_core.past import Purged, Retention, Trashed
 from vfs_core.path import MEMORY, PRIVATE, SHARED, is_within, join, space_of, split
 from vfs_core.storage import (
     Charge,
@@ -403,7 +403,7 @@ class MemoryTransaction(Transaction):
         if node.who == who:
             return node.stat()
         sequence = self._append(operation, path, node.id, node.version, len(node.data), details=details)
-        if operation != journal.MODE or who.mode & ~node.who.mode & 0o777:
+        if operation != journal.MODE or who.mode & ~node.who.mode & 0o555:
             node = replace(node, widened=sequence)
         node = replace(node, who=who, own=self.state.class_id(who), changed_ns=self._now)
         self.state.nodes[node.id] = node
@@ -418,6 +418,40 @@ class MemoryTransaction(Transaction):
             raise Invalid("an agent has a name")
         self.state.users[user.name] = user
         self._append_user(user)
+
+    def purge(self, retention: Retention) -> Purged:
+        """Drop what need not be kept: all of it at once."""
+        self._alive()
+        state, before = self.state, len(self.state.journal)
+        self._expire("/", below=True)
+        gone = len(state.journal) - before
+        contents = 0
+        for (id, number), (version, data) in list(state.versions.items()):
+            following = state.versions.get((id, number + 1))
+            newest = max(known for other, known in state.versions if other == id)
+            if (
+                following is not None
+                and data is not None
+                and following[0].time_ns <= self._now - retention.replaced_ns
+                and number <= newest - retention.versions
+            ):
+                state.versions[id, number] = version, None
+                contents += 1
+        nodes = [
+            id
+            for id, deletion in state.trash.items()
+            if state.journal[deletion.sequence - 1].change.time_ns <= self._now - retention.deleted_ns
+        ]
+        for id in nodes:
+            del state.trash[id]
+            state.nodes[id] = replace(state.nodes[id], data=b"", meta_json=EMPTY)
+            for key in [key for key in state.versions if key[0] == id]:
+                state.versions[key] = state.versions[key][0], None
+            for link in [link for link in state.links if id in (link[0], link[2])]:
+                del state.links[link]
+        if contents or nodes:
+            self._append(journal.PURGE, "", 0, details={"contents": contents, "nodes": len(nodes)})
+        return Purged(contents, len(nodes), gone, None)
 
     # --- links and notes -------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 
 from vfs_core import journal
 from vfs_core.errors import Denied, Exists, IsADirectory, NotFound
+from vfs_core.past import Purged, Retention
 from vfs_core.storage import Found, Operation, Store, allow_all
 from vfs_core.testing.store_help import (
     AKASHI,
@@ -314,3 +315,89 @@ class StorePastTests(StoreFixtures):
             transaction.delete(B)
             assert transaction.names(node) == []
             assert transaction.names(1) == ["/"]
+
+    # --- retention -------------------------------------------------------------------------------
+
+    def purge(
+        self, store: Store, *, replaced: int = 0, versions: int = 0, deleted: int = 10**18
+    ) -> list[Purged]:
+        """Purge to the end, a few nodes at a time."""
+        done, after = [], 0
+        while True:
+            done.append(store.purge(AKASHI, Retention(replaced, versions, deleted), 2, after))
+            if done[-1].after is None:
+                assert [finding for finding in store.verify() if finding.level == "fail"] == []
+                return done
+            after = done[-1].after
+
+    def contents(self, store: Store, path: str) -> list[bytes | None]:
+        node = id_of(store, path)
+        return [store.version_content(node, version.version) for version in store.versions(node, limit=1000)]
+
+    def test_old_contents_go_and_the_newest_stay(self, store: Store) -> None:
+        for path in (A, B, f"{D}/1", f"{D}/2", f"{D}/3"):
+            for number in range(40):
+                put(store, path, f"{path} {number} ".encode() * (1 if number % 7 else 4000))
+        before = {path: self.contents(store, path) for path in (A, f"{D}/3")}
+        self.purge(store, versions=10)
+        for path, held in before.items():
+            kept = self.contents(store, path)
+            assert kept[:10] == held[:10]
+            assert kept[10:] == [None] * 30
+        assert len(store.versions(id_of(store, A))) == 40
+        assert self.purge(store, versions=10)[-1].contents == 0
+
+    def test_what_was_replaced_lately_stays(self, store: Store) -> None:
+        for number in range(5):
+            put(store, A, str(number).encode())
+        self.purge(store, replaced=10**12)
+        assert self.contents(store, A) == [b"4", b"3", b"2", b"1", b"0"]
+
+    def test_what_was_current_at_the_cutoff_stays(self, store: Store) -> None:
+        put(store, A, b"1")
+        put(store, A, b"2")
+        time.sleep(0.05)
+        put(store, A, b"3")
+        self.purge(store, replaced=30_000_000)
+        assert self.contents(store, A) == [b"3", b"2", None]
+
+    def test_history_goes_on_after_a_purge(self, store: Store) -> None:
+        for number in range(20):
+            put(store, A, b"x" * number)
+        self.purge(store)
+        for number in range(20):
+            put(store, A, b"y" * number)
+        assert (
+            self.contents(store, A)
+            == [b"y" * number for number in reversed(range(20))] + [b"x" * 19] + [None] * 19
+        )
+
+    def test_what_was_deleted_long_ago_is_purged_with_all_that_was_in_it(self, store: Store) -> None:
+        put(store, f"{D}/x", b"1", patch={"tags": ["t"]})
+        put(store, f"{D}/x", b"2" * 50_000)
+        put(store, A)
+        with store.transaction(AKASHI, allow_all) as transaction:
+            transaction.link(A, f"{D}/x", "peer")
+        inner = id_of(store, f"{D}/x")
+        node = self.delete(store, D)
+        assert self.purge(store, deleted=10**12)[-1].nodes == 0
+        assert sum(each.nodes for each in self.purge(store, deleted=0)) == 2
+        assert in_trash(store) == []
+        assert [store.version_content(inner, number) for number in (1, 2)] == [None, None]
+        assert store.links(id_of(store, A)) == []
+        with pytest.raises(NotFound):
+            self.restore(store, node)
+        assert put(store, f"{D}/x").version == 1
+
+    def test_a_purge_takes_what_has_expired_to_the_trash(self, store: Store) -> None:
+        for path in (A, B, f"{D}/x"):
+            put(store, path)
+            self.expire(store, path)
+        assert sum(each.expired for each in self.purge(store)) == 3
+        assert in_trash(store) == [(A, "akashi", 1), (B, "akashi", 1), (f"{D}/x", "akashi", 1)]
+
+    def test_a_purge_with_nothing_to_do_changes_nothing(self, store: Store) -> None:
+        put(store, A)
+        head = store.head()
+        self.purge(store)
+        assert store.head() == head

@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from avm_builtin.storage.sqlite import check, contents, schema
+from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, parse
 from avm_builtin.storage.sqlite.connection import (
     Database,
@@ -34,6 +35,7 @@ from avm_builtin.storage.sqlite.rows import (
 from avm_builtin.storage.sqlite.transaction import SqliteTransaction
 from vfs_core.bell import HEAD, Bell
 from vfs_core.errors import ForeignStore, NewerStore, NotADirectory, NotFound, ReadOnly, StoreError
+from vfs_core.past import Purged, Retention
 from vfs_core.path import join, split
 from vfs_core.storage import (
     Charge,
@@ -255,6 +257,8 @@ class SqliteStore(Store):
         )
         if not rows or not wanted:
             return None
+        if keeping.is_gone(connection, node, wanted[0][0]):
+            return None
         return contents.at_sequence(connection, contents.Stored(*rows[0]), version, *wanted[0])
 
     def versions(self, node: int, before: int | None = None, limit: int = 100) -> list[Version]:
@@ -372,6 +376,10 @@ class SqliteStore(Store):
                 self.bell.heal(rows[0][0] or 0)
             finally:
                 self._database.rollback()
+
+    def purge(self, origin: Origin, retention: Retention, limit: int = 1000, after: int = 0) -> Purged:
+        with self.transaction(origin, allow_all) as transaction:
+            return transaction.purge(retention, limit, after)
 
     def verify(self) -> Iterable[Finding]:
         return check.verify(self._database)

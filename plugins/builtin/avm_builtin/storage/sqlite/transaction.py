@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from avm_builtin.storage.sqlite import contents, trash
+from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
 from avm_builtin.storage.sqlite.connection import Database, Row, fetch
 from avm_builtin.storage.sqlite.rows import DIRECTORY, FILE, KINDS, STAT, STAT_WIDTH, Names
@@ -33,7 +34,7 @@ from vfs_core.errors import (
     NotOwner,
 )
 from vfs_core.meta import EMPTY, merge, reverse_patch, tags_of
-from vfs_core.past import Trashed
+from vfs_core.past import Purged, Retention, Trashed
 from vfs_core.path import MEMORY, NAME_MAX, PATH_MAX, PRIVATE, SHARED, is_within, join, space_of, split
 from vfs_core.storage import Charge, Check, Found, Moved, Operation, Transaction, charge_nobody
 from vfs_core.types import JSON, Access, Origin, Stat, User, Version
@@ -732,7 +733,7 @@ class SqliteTransaction(Transaction):
                     row[0],
                 ),
             )
-            if operation != journal.MODE or new.mode & ~old.mode & 0o777:
+            if operation != journal.MODE or new.mode & ~old.mode & 0o555:
                 self._widened(row[0], row[1], sequence)
             if row[1] == DIRECTORY:
                 refresh_tree(self._connection, self._classes, path)
@@ -816,6 +817,34 @@ class SqliteTransaction(Transaction):
 
     def note(self, operation: str, details: Mapping[str, JSON]) -> int:
         return self._journal(operation, 0, "", 0, 0, details=details)[1]
+
+    def purge(self, retention: Retention, limit: int, after: int) -> Purged:
+        """Drop what need not be kept, and delete what has expired; journalled if anything was."""
+        if self._sequence == _UNREAD:
+            self._start()
+        gone = keeping.expired(self._execute, self._now, limit)
+        for directory, name in gone:
+            self._locate(join(directory, name))  # which takes away what has expired
+        cutoff = self._sequence_at(self._now - retention.replaced_ns)
+        contents_dropped, last = keeping.drop_versions(
+            self._execute, cutoff, retention.versions, after, limit
+        )
+        cutoff = self._sequence_at(self._now - retention.deleted_ns)
+        nodes = keeping.purge_deleted(self._execute, cutoff, self._sequence, limit)
+        self._touched += nodes
+        more = last or (after if limit in (len(nodes), len(gone)) else None)
+        purged = Purged(contents_dropped, len(nodes), len(gone), more)
+        if contents_dropped or nodes:
+            self._journal(
+                journal.PURGE, 0, "", 0, 0, details={"contents": contents_dropped, "nodes": len(nodes)}
+            )
+        return purged
+
+    def _sequence_at(self, time_ns: int) -> int:
+        rows = self._execute(
+            "SELECT sequence FROM journal WHERE time_ns <= ? ORDER BY sequence DESC LIMIT 1", (time_ns,)
+        )
+        return int(rows[0][0]) if rows else 0
 
     # --- looking up ------------------------------------------------------------------------------
 
