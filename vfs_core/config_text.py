@@ -178,6 +178,11 @@ def config_summary(config: Config) -> dict[str, JSON]:
             "durability": config.storage.durability,
         },
         "search": {"backend": config.search.backend, "config": mask(config.search.config)},
+        "history": {
+            "days": config.history.days,
+            "versions": config.history.versions,
+            "trash_days": config.history.trash_days,
+        },
         "cache": {"entries": config.cache.entries, "bytes": config.cache.bytes},
         "warnings": [str(problem) for problem in config.warnings],
     }
@@ -240,6 +245,13 @@ _TEMPLATE = """\
 #search:
 #  backend: fts5
 #  config: {}
+
+# How long the past is kept: what was replaced so many days ago is dropped, but for the newest versions of
+# each note, and what was deleted so many days ago.
+#history:
+#  days: 90
+#  versions: 20
+#  trash_days: 30
 
 # What each session keeps of what it has read: nodes, and bytes of content.
 #cache:

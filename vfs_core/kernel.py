@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,10 @@ from pathlib import Path
 
 from vfs_core.bell import Bell
 from vfs_core.config import Config, ProviderRule, default_store_path, find_config, load_config, resolve
-from vfs_core.errors import Denied, NotFound, PluginError, StoreError, VfsError
+from vfs_core.errors import Denied, NotFound, PluginError, ReadOnly, StoreError, VfsError
 from vfs_core.follower import Lease, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
+from vfs_core.past import Retention
 from vfs_core.permissions import Policy
 from vfs_core.plugins import Registry
 from vfs_core.providers import Providers
@@ -29,6 +31,9 @@ from vfs_core.suffix import BaseSuffix
 from vfs_core.types import JSON, Principal
 
 MEMORY_LOCATION = ":memory:"
+_DAY_NS = 86_400 * 1_000_000_000
+_PURGED_AT_ONCE = 200
+"""Nodes that a purge looks at in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Kernel:
         self._suffixes: dict[str, BaseSuffix] = {}
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._closed = False
+        self._changed = False
         _kernels.add(self)
 
     # --- sessions --------------------------------------------------------------------------------
@@ -213,6 +219,7 @@ class Kernel:
 
     def writable_store(self) -> Store:
         """The store to change, made if it is not there. Raises ReadOnly and what opening raises."""
+        self._changed = True
         if self._store is None:
             with self._mutex:
                 if self._store is None:
@@ -233,6 +240,25 @@ class Kernel:
         context = StoreContext(location or self.location, founder, settings.durability, create)
         store: Store = self.registry.load("store", settings.engine).open(context)
         return store
+
+    def tend(self, seconds: float = 0.2) -> bool:
+        """Let go of the past that the configuration does not keep, if that was last done a day ago.
+
+        Takes about so many seconds and goes on the next time; returns whether it came to the end. Closing a kernel
+        that has changed something does this.
+        """
+        store = self._store
+        if store is None or not store.writable or store.past.purged_ns() > time.time_ns() - _DAY_NS:
+            return True
+        history, me = self.config.history, login()
+        retention = Retention(history.days * _DAY_NS, history.versions, history.trash_days * _DAY_NS)
+        deadline, after = time.monotonic() + seconds, 0
+        while time.monotonic() < deadline:
+            purged = store.purge(origin_of(Principal(me, me, "system")), retention, _PURGED_AT_ONCE, after)
+            if purged.after is None:
+                return True
+            after = purged.after
+        return False
 
     # --- search ----------------------------------------------------------------------------------
 
@@ -275,6 +301,8 @@ class Kernel:
 
     def close(self) -> None:
         """Release the store, the handlers and the followers; later use raises StoreError."""
+        if self._changed:
+            self._tend_quietly()
         with self._mutex:
             self._closed = True
             for session in list(self._sessions):
@@ -287,6 +315,14 @@ class Kernel:
                 if store is not None:
                     store.close()
             self._store = self._stand_in = None
+
+    def _tend_quietly(self) -> None:
+        """Tidy up at the end; what cannot be tidied now (another process is writing, no space) is the next time."""
+        self._changed = False
+        try:
+            self.tend()
+        except (StoreError, ReadOnly):
+            return
 
     def __enter__(self) -> Kernel:
         return self

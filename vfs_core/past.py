@@ -100,6 +100,10 @@ class Past(ABC):
         """The last row that opened to more readers the node, or (if it has a path) a directory above it."""
 
     @abstractmethod
+    def purged_ns(self) -> int:
+        """When retention last came to its end; until then, when the store was made."""
+
+    @abstractmethod
     def trash(self, before: int | None = None, limit: int = 100, *, node: int | None = None) -> list[Trashed]:
         """Deleted nodes that can be restored, last deleted first, deleted before a row."""
 

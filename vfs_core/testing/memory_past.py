@@ -7,6 +7,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 
+from vfs_core import journal
 from vfs_core.meta import EMPTY
 from vfs_core.past import NameThen, Past, Trashed
 from vfs_core.path import join, split
@@ -97,6 +98,10 @@ class MemoryPast(Past):
                 break
             path = split(path)[0]
         return max(found, default=0)
+
+    def purged_ns(self) -> int:
+        rows = [row.change for row in self._present().journal if row.change.operation == journal.PURGE]
+        return (rows[-1] if rows else self._present().journal[0].change).time_ns
 
     def trash(self, before: int | None = None, limit: int = 100, *, node: int | None = None) -> list[Trashed]:
         state = self._present()

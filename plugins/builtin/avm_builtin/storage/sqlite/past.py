@@ -105,6 +105,12 @@ class SqlitePast(Past):
         )
         return int(rows[0][0] or 0)
 
+    def purged_ns(self) -> int:
+        rows = self._database.rows(
+            "SELECT value FROM info WHERE key IN ('purged_ns', 'created_ns') ORDER BY key DESC LIMIT 1"
+        )
+        return int(rows[0][0]) if rows else 0
+
     def trash(self, before: int | None = None, limit: int = 100, *, node: int | None = None) -> list[Trashed]:
         rows = self._database.rows(
             f"""SELECT {STAT}, j.path, j.sequence, j.time_ns,

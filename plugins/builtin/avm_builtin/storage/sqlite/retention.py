@@ -13,6 +13,9 @@ import apsw
 
 from avm_builtin.storage.sqlite.connection import Row, fetch
 
+AT_LEAST_NS = 20 * 3600 * 1_000_000_000
+"""A purge that drops nothing is noted if the last was so long ago."""
+
 Execute = Callable[[str, tuple[Any, ...]], list[Row]]
 
 

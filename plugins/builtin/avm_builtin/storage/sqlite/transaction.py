@@ -834,7 +834,15 @@ class SqliteTransaction(Transaction):
         self._touched += nodes
         more = last or (after if limit in (len(nodes), len(gone)) else None)
         purged = Purged(contents_dropped, len(nodes), len(gone), more)
-        if contents_dropped or nodes:
+        rows = self._execute(
+            "SELECT value FROM info WHERE key IN ('purged_ns', 'created_ns') ORDER BY key DESC LIMIT 1"
+        )
+        due = more is None and int(rows[0][0]) < self._now - keeping.AT_LEAST_NS
+        if contents_dropped or nodes or due:
+            if more is None:
+                self._execute(
+                    "INSERT OR REPLACE INTO info (key, value) VALUES ('purged_ns', ?)", (str(self._now),)
+                )
             self._journal(
                 journal.PURGE, 0, "", 0, 0, details={"contents": contents_dropped, "nodes": len(nodes)}
             )
