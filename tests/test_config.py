@@ -329,7 +329,7 @@ def test_all_problems_come_at_once_each_with_its_line_and_cure(file: Path):
         (13, "permissions[1].pattern"),
         (14, "permissions[1].access"),
         (15, "default_acces"),
-        (16, "history"),
+        (16, "history.keep"),
         (18, "users.'a b'.capabilities"),
         (18, "users.'a b'"),
         (19, "cache.entries"),
