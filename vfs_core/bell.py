@@ -47,6 +47,7 @@ class Bell:
         self.words = words
         self.writable = writable
         self._fd = fd
+        self._store = words[_UUID]
 
     @classmethod
     def private(cls) -> Bell:
@@ -81,6 +82,7 @@ class Bell:
             os.close(fd)
             return cls.silent()
         bell = cls(words, fd, writable)
+        bell._store = _halves(uuid)[0]
         if bell._is_of(uuid):
             return bell
         if not writable:
@@ -108,6 +110,19 @@ class Bell:
         words[_UUID], words[_UUID + 1] = _halves(uuid)
         words[_LAYOUT] = LAYOUT
         words[_MAGIC] = MAGIC
+
+    @property
+    def replaced(self) -> bool:
+        """Whether a backup has been put in the place of the store that this bell was opened for."""
+        return self.words[_UUID] != self._store
+
+    def replace(self, uuid: str, sequence: int) -> None:
+        """Announce, inside the write lock and before the commit, that another store takes this one's place.
+
+        Its rows go on from `sequence`, so whatever was cached before is stale for good.
+        """
+        self.words[EPOCH] = self.words[HEAD] = sequence
+        self.words[_UUID], self.words[_UUID + 1] = _halves(uuid)
 
     @property
     def head(self) -> int:

@@ -163,6 +163,12 @@ class CorruptStore(StoreError):
     """The file is an AVM store and damaged."""
 
 
+class StoreReplaced(StoreError):
+    """A backup has been put in the store's place meanwhile; what was asked was not done. Ask again."""
+
+    errno = errno.EAGAIN
+
+
 class NewerStore(StoreError):
     """The store was made by a newer AVM than the running one."""
 

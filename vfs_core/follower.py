@@ -151,7 +151,10 @@ class Runner:
 
     def _is_current(self, lease: Lease, head: int) -> bool:
         """Whether somebody has brought the follower to `head`, and its data has not been thrown away since."""
-        return self._verified and lease.sequence >= head > 0 and self.follower.cursor() is not None
+        if not (self._verified and lease.sequence >= head > 0):
+            return False
+        cursor = self.follower.cursor()  # an older file may have been put back under a running process
+        return cursor is not None and cursor.sequence >= head and cursor.store_uuid == self._store.uuid
 
     def behind(self) -> int:
         """How many journal rows the follower has not seen."""

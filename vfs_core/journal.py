@@ -33,6 +33,9 @@ SUDO = "sudo"
 RESTORE = "restore"
 EXPIRY = "expiry"
 PURGE = "purge"
+BACKUP = "backup"
+RESTORED = "restored"
+"""The first row of a store that was put back from a backup; the only one whose sequence may leave a gap before it."""
 
 CONTENT_OPERATIONS = (WRITE, APPEND)
 """Operations that commit a new version of a node's content."""

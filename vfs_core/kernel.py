@@ -204,9 +204,11 @@ class Kernel:
     @property
     def store(self) -> Store:
         """The store to read from: an empty one in memory stands in while there is none."""
-        if self._store is not None:
-            return self._store
+        store = self._store
+        if store is not None and not store.bell.replaced:
+            return store
         with self._mutex:
+            self._let_go_of_replaced()
             if self._store is None:
                 try:
                     self._store = self._open(create=False)
@@ -220,11 +222,22 @@ class Kernel:
     def writable_store(self) -> Store:
         """The store to change, made if it is not there. Raises ReadOnly and what opening raises."""
         self._changed = True
-        if self._store is None:
-            with self._mutex:
-                if self._store is None:
-                    self._store = self._open(create=True)
-        return self._store
+        store = self._store
+        if store is not None and not store.bell.replaced:
+            return store
+        with self._mutex:
+            self._let_go_of_replaced()
+            if self._store is None:
+                self._store = self._open(create=True)
+            return self._store
+
+    def _let_go_of_replaced(self) -> None:
+        """Forget a store in whose place a backup was put, and all that was read from it."""
+        if self._store is not None and self._store.bell.replaced:
+            self._store = None  # other threads may still be using it: it closes with its last user
+            self.generation += 1
+            for session in list(self._sessions):
+                session.forget()
 
     @property
     def has_store(self) -> bool:

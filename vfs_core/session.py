@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from vfs_core import finding, hindsight, undoing
+from vfs_core import finding, hindsight, keeping, undoing
 from vfs_core.bell import EPOCH
 from vfs_core.errors import (
     CrossHandler,
@@ -36,6 +37,7 @@ from vfs_core.hindsight import BlamedLine
 from vfs_core.hotcache import HotCache
 from vfs_core.identity import origin_of
 from vfs_core.journal import SUDO
+from vfs_core.keeping import Backup
 from vfs_core.meta import normalize_tags, tags_of
 from vfs_core.moments import Moment, as_ns
 from vfs_core.names import check_agent_name
@@ -44,17 +46,19 @@ from vfs_core.path import PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
 from vfs_core.routing import Matched
-from vfs_core.storage import Found, Moved, Operation, Store, Transaction
+from vfs_core.storage import Copy, Found, Moved, Operation, Store, Transaction
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import (
     JSON,
     SYMMETRIC_LINKS,
     Access,
+    Change,
     Draft,
     Entry,
     Kind,
     Link,
     Node,
+    Origin,
     Principal,
     Stat,
     Version,
@@ -593,6 +597,47 @@ class Session:
         until = time.time_ns() + int(seconds * 1e9)
         return self.kernel.open_session(replace(self.principal, elevated_until_ns=until))
 
+    # --- proof and care --------------------------------------------------------------------------
+
+    def backup(
+        self, target: str | Path | None = None, step: Callable[[int, int], None] | None = None
+    ) -> Backup:
+        """Copy the whole store, as it is at one moment, to a new file, and verify it.
+
+        Without a target it is named after the time, in `backups` beside the store. `step` is called with (done, total).
+        Only for who owns the store's file or is `admin`. Raises Denied, Exists, NoSpace.
+        """
+        return keeping.backup(self, target, step)
+
+    def restore_backup(self, source: str | Path) -> Backup:
+        """Put a backup in the store's place, after backing up what is there; returns that backup.
+
+        Every process notices. Only for who owns the store's file or is `admin`. Raises Denied, NotFound, ForeignStore,
+        NewerStore, CorruptStore.
+        """
+        return keeping.restore_backup(self, source)
+
+    def copies(self) -> builtins.list[Copy]:
+        """The backups and exports that were made, newest first. Only for who owns the store's file or is `admin`."""
+        keeping.require_keeper(self, "list backups")
+        return self.store.copies()
+
+    def audit(
+        self,
+        path: str | None = None,
+        *,
+        agent: str | None = None,
+        since: Moment | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> builtins.list[Change]:
+        """Journal rows about what the agent may read now, newest first: below a path, by an agent, since a time.
+
+        Rows below the sequence `before`, at most `limit`.
+        """
+        under = None if path is None else self._stored(path).path
+        return keeping.audit(self, under, agent, since, before, limit)
+
     # --- finding ---------------------------------------------------------------------------------
 
     def search(self, query: str, limit: int = 10, *, tags: Sequence[str] = (), under: str = "/") -> Results:
@@ -639,6 +684,11 @@ class Session:
         return explain(self, self._parse(path).path)
 
     # --- the machinery ---------------------------------------------------------------------------
+
+    @property
+    def origin(self) -> Origin:
+        """What the journal says of who acts here."""
+        return self._origin
 
     @property
     def store(self) -> Store:

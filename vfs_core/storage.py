@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vfs_core.bell import Bell
+from vfs_core.errors import Unsupported
 from vfs_core.past import Past, Purged, Retention, Trashed
 from vfs_core.types import JSON, Access, Change, Origin, Stat, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
@@ -117,6 +118,15 @@ class Head(NamedTuple):
 
     sequence: int
     chain: bytes
+
+
+class Copy(NamedTuple):
+    """A backup or export that was made, and the journal's head then. It may have been moved or deleted since."""
+
+    kind: str
+    location: str
+    time_ns: int
+    sequence: int
 
 
 class Usage(NamedTuple):
@@ -294,6 +304,10 @@ class Transaction(ABC):
     def put_user(self, user: User) -> None:
         """Store an agent, its groups and capabilities. Asks no check: the session judges it."""
 
+    def record_copy(self, kind: str, location: str, sequence: int) -> None:
+        """Remember that a `backup` or an `export` was made, up to a journal row."""
+        self.note(kind, {"location": location, "sequence": sequence})
+
     @abstractmethod
     def note(self, operation: str, details: Mapping[str, JSON]) -> int:
         """Append a journal row that changes no node (`sudo`, for instance) and return its sequence."""
@@ -418,6 +432,24 @@ class Store(ABC):
         """
 
     # --- care ------------------------------------------------------------------------------------
+
+    def backup(self, target: Path, step: Callable[[int, int], None] | None = None) -> Head:
+        """Write a whole copy of one moment to a new file, while others write; returns its head.
+
+        `step` is called with (done, total) now and then and may raise to end it. Raises Exists, NoSpace, Unsupported.
+        """
+        raise Unsupported(f"{self.location} has no backup of its own")
+
+    def restore_backup(self, source: Path, origin: Origin) -> Head:
+        """Put a backup in this store's place, in one step that every process notices; returns the backup's head.
+
+        Raises NotFound, ForeignStore, NewerStore, CorruptStore, Unsupported.
+        """
+        raise Unsupported(f"{self.location} cannot be restored from a backup")
+
+    def copies(self) -> list[Copy]:
+        """The backups and exports that were made, newest first."""
+        return []
 
     @abstractmethod
     def purge(self, origin: Origin, retention: Retention, limit: int = 1000, after: int = 0) -> Purged:

@@ -23,6 +23,10 @@ class Progress:
         self._visible = on_terminal(sys.stderr)
         self._drawn = False
 
+    def expect(self, total: int) -> None:
+        """It has become known how many there are."""
+        self._total = total
+
     def add(self, count: int = 1) -> None:
         """So many more are done."""
         self._done += count

@@ -27,8 +27,8 @@ def verify(database: Database) -> Iterator[Finding]:
     )
     try:
         connection.execute("BEGIN")
-        yield _engine(connection)
-        yield _journal(connection)
+        yield engine(connection)
+        yield chain(connection)
         yield _names(connection)
         yield _classes(connection)
         yield _contents(connection)
@@ -41,20 +41,23 @@ def verify(database: Database) -> Iterator[Finding]:
             connection.close()
 
 
-def _engine(connection: apsw.Connection) -> Finding:
+def engine(connection: apsw.Connection) -> Finding:
+    """What SQLite itself finds."""
     rows = fetch(connection, "PRAGMA quick_check(5)")
     if rows == [("ok",)]:
         return Finding("database", "ok", "SQLite finds no damage")
     return Finding("database", "fail", "; ".join(str(row[0]) for row in rows), "restore a backup")
 
 
-def _journal(connection: apsw.Connection) -> Finding:
+def chain(connection: apsw.Connection) -> Finding:
     """Recompute the chain from the first row on."""
     previous, expected = journal.GENESIS, 1
-    redacted = 0
+    rows = redacted = 0
     for row in connection.execute("SELECT * FROM journal ORDER BY sequence"):
         (sequence, time_ns, operation, node, path, old_path, version, size, content_hash, agent, actor, door,
-         details, salt, commitment, chain) = row  # fmt: skip
+         details, salt, commitment, stored) = row  # fmt: skip
+        if operation == journal.RESTORED and sequence > expected:
+            expected = sequence  # it continues the numbers of the store that it was put back over
         if sequence != expected:
             return Finding("journal", "fail", f"row {expected} is missing", "restore a backup")
         if commitment is not None:
@@ -64,11 +67,12 @@ def _journal(connection: apsw.Connection) -> Finding:
                 salt, node, path, old_path, version, size, content_hash, agent, actor, door, details
             )
         previous = journal.chain(previous, sequence, time_ns, operation, commitment)
-        if previous != chain:
+        if previous != stored:
             return Finding("journal", "fail", f"the chain breaks at row {sequence}", "restore a backup")
         expected += 1
+        rows += 1
     note = f", {redacted:,} redacted" if redacted else ""
-    return Finding("journal", "ok", f"{expected - 1:,} rows, the chain is whole{note}")
+    return Finding("journal", "ok", f"{rows:,} rows, the chain is whole{note}")
 
 
 def _names(connection: apsw.Connection) -> Finding:

@@ -13,7 +13,8 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -134,7 +135,7 @@ class Database:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
-                self._retry(connection)
+                self._retry(lambda: connection.execute("BEGIN IMMEDIATE"))
             return connection
         except apsw.Error as error:
             self._unqueue()
@@ -150,21 +151,35 @@ class Database:
         """
         connection = self.writer()
         try:
-            self._retry(connection, "PRAGMA journal_mode = WAL")
+            self._retry(lambda: connection.execute("PRAGMA journal_mode = WAL"))
         except apsw.Error as error:
             raise self.translate(error) from error
 
     @staticmethod
-    def _retry(connection: apsw.Connection, statement: str = "BEGIN IMMEDIATE") -> None:
+    def _retry(action: Callable[[], object]) -> None:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             time.sleep(random.random() * _JITTER)
             try:
-                connection.execute(statement)
+                action()
                 return
             except apsw.BusyError:
                 if time.monotonic() > deadline:
                     raise
+
+    @contextmanager
+    def exclusive(self, take: Callable[[], object]) -> Iterator[None]:
+        """Keep other writers away while another connection writes: queue, and `take` its lock.
+
+        Only with `mutex` held.
+        """
+        try:
+            if self._queues:
+                self._queue()
+            self._retry(take)
+            yield
+        finally:
+            self._unqueue()
 
     def try_begin(self) -> bool:
         """Begin if nobody else is writing. Only with `mutex` held."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from avm_builtin.storage.sqlite import check, contents, schema
+from avm_builtin.storage.sqlite import backup, check, contents, schema
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, parse
 from avm_builtin.storage.sqlite.connection import (
@@ -34,12 +34,21 @@ from avm_builtin.storage.sqlite.rows import (
 )
 from avm_builtin.storage.sqlite.transaction import SqliteTransaction
 from vfs_core.bell import HEAD, Bell
-from vfs_core.errors import ForeignStore, NewerStore, NotADirectory, NotFound, ReadOnly, StoreError
+from vfs_core.errors import (
+    ForeignStore,
+    NewerStore,
+    NotADirectory,
+    NotFound,
+    ReadOnly,
+    StoreError,
+    StoreReplaced,
+)
 from vfs_core.past import Purged, Retention
 from vfs_core.path import join, split
 from vfs_core.storage import (
     Charge,
     Check,
+    Copy,
     Finding,
     Found,
     Head,
@@ -356,6 +365,8 @@ class SqliteStore(Store):
 
     def _suspect(self) -> None:
         """The bell is ahead of what was read: heal it once it has been so for a while."""
+        if self.bell.replaced:
+            raise StoreReplaced(f"{self.location} was restored from a backup meanwhile; ask again")
         now = time.monotonic()
         if self._ahead_since is None:
             self._ahead_since = now
@@ -376,6 +387,29 @@ class SqliteStore(Store):
                 self.bell.heal(rows[0][0] or 0)
             finally:
                 self._database.rollback()
+
+    def backup(self, target: Path, step: Callable[[int, int], None] | None = None) -> Head:
+        return backup.copy(self._database, target, step)
+
+    def restore_backup(self, source: Path, origin: Origin) -> Head:
+        if not self.writable or self._database.in_memory:
+            raise ReadOnly(self.read_only_reason or "a store in memory cannot be restored")
+        version, head = backup.examine(source)
+        with backup.working_copy(source, self.location) as copy:
+            if version < schema.VERSION:
+                database = Database(str(copy), durability="full", writable=True)
+                try:
+                    _migrate(database, origin)
+                finally:
+                    database.close()
+            with self._database.mutex:
+                backup.put_back(self._database, copy, origin, self.bell.replace)
+        self.bell.ring()
+        return head
+
+    def copies(self) -> list[Copy]:
+        rows = self._database.rows("SELECT kind, location, time_ns, sequence FROM copy ORDER BY id DESC")
+        return [Copy(*row) for row in rows]
 
     def purge(self, origin: Origin, retention: Retention, limit: int = 1000, after: int = 0) -> Purged:
         with self.transaction(origin, allow_all) as transaction:
@@ -455,6 +489,8 @@ def _migrate(database: Database, founder: Origin) -> None:
         database.begin()
         try:
             version = connection.pragma("user_version")
+            if 0 < version < schema.VERSION and not database.in_memory:
+                _keep_before_migration(database, version)
             for statements in schema.MIGRATIONS[version:]:
                 connection.execute(statements)
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
@@ -468,6 +504,13 @@ def _migrate(database: Database, founder: Origin) -> None:
             database.rollback()
             raise
         database.commit()
+
+
+def _keep_before_migration(database: Database, version: int) -> None:
+    """A whole copy of a store beside it, before its tables change."""
+    target = Path(f"{side_base(database.path)}.before-schema-{version + 1}.db")
+    if not target.exists():  # another try may have made it
+        backup.copy(database, target)
 
 
 def _found(database: Database, founder: Origin) -> None:

@@ -32,6 +32,7 @@ from vfs_core.errors import (
     NotEmpty,
     NotFound,
     NotOwner,
+    StoreReplaced,
 )
 from vfs_core.meta import EMPTY, merge, reverse_patch, tags_of
 from vfs_core.past import Purged, Retention, Trashed
@@ -101,6 +102,9 @@ class SqliteTransaction(Transaction):
         self._database.mutex.acquire()
         try:
             self._connection = self._database.begin()
+            if self._bell.replaced:
+                self._database.rollback()
+                raise StoreReplaced(f"{self._database.path} was restored from a backup meanwhile; ask again")
         except BaseException:
             self._database.mutex.release()
             raise
@@ -814,6 +818,13 @@ class SqliteTransaction(Transaction):
             self._journal(journal.UNLINK, start[0], source, start[6], start[5], details=details)
             self._touched += (start[0], end[0])
         return len(removed)
+
+    def record_copy(self, kind: str, location: str, sequence: int) -> None:
+        super().record_copy(kind, location, sequence)
+        self._execute(
+            "INSERT INTO copy (kind, location, time_ns, sequence) VALUES (?, ?, ?, ?)",
+            (kind, location, self._now, sequence),
+        )
 
     def note(self, operation: str, details: Mapping[str, JSON]) -> int:
         return self._journal(operation, 0, "", 0, 0, details=details)[1]

@@ -1,0 +1,113 @@
+"""Proof and care through a session: backups, putting them back, and the audit log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from vfs_core import hindsight, journal
+from vfs_core.errors import Denied, Invalid, NotFound
+from vfs_core.moments import Moment, as_ns
+from vfs_core.path import is_within
+from vfs_core.storage import Head, Operation
+from vfs_core.types import Change
+
+if TYPE_CHECKING:
+    from vfs_core.session import Session
+
+BACKUPS = "backups"
+"""The directory beside the store that backups go into."""
+_PAGE = 500
+
+
+class Backup(NamedTuple):
+    """A backup that was made: where, and up to which journal row."""
+
+    path: Path
+    head: Head
+
+
+def require_keeper(session: Session, what: str) -> None:
+    """Raise Denied unless the principal owns the store's file or is `admin`. A key never suffices."""
+    principal = session.principal
+    if principal.key is not None:
+        raise Denied(f"{principal.agent} may not {what} by a key")
+    if not (principal.owns_store and principal.agent == principal.actor):
+        session.judge.require("admin", what)
+
+
+def backup(session: Session, target: str | Path | None, step: Callable[[int, int], None] | None) -> Backup:
+    """Make a backup, verify it and remember where it is."""
+    require_keeper(session, "make backups, which hold the notes of everybody")
+    if not session.kernel.has_store:
+        raise NotFound(f"there is no store at {session.kernel.location} yet")
+    store = session.store
+    path = _default_target(Path(store.location)) if target is None else Path(target).absolute()
+    head = store.backup(path, step)
+    if store.writable:
+        with session.transaction() as transaction:
+            transaction.record_copy(journal.BACKUP, str(path), head.sequence)
+    return Backup(path, head)
+
+
+def _default_target(store: Path) -> Path:
+    directory = store.parent / BACKUPS
+    directory.mkdir(mode=0o700, exist_ok=True)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    number, target = 1, directory / f"{store.stem}-{stamp}.db"
+    while target.exists():
+        number += 1
+        target = directory / f"{store.stem}-{stamp}-{number}.db"
+    return target
+
+
+def restore_backup(session: Session, source: str | Path) -> Backup:
+    """Back up what is there, then put `source` in its place."""
+    require_keeper(session, "restore backups")
+    kernel = session.kernel
+    store = kernel.writable_store()
+    kept = backup(session, None, None)
+    store.restore_backup(Path(source).absolute(), session.origin)
+    return kept
+
+
+def audit(
+    session: Session,
+    under: str | None,
+    agent: str | None,
+    since: Moment | None,
+    before: int | None,
+    limit: int,
+) -> list[Change]:
+    """Rows of nodes that the agent may look back at, from when it may; paths as it may know them."""
+    if limit < 1:
+        raise Invalid(f"limit is at least 1, not {limit}")
+    past = session.store.past
+    start = 0 if since is None else past.sequence_at(as_ns(since) - 1)
+    found: list[Change] = []
+    while True:
+        page = past.changes(before, _PAGE, since=start, agent=agent)
+        for row in page:
+            shown = _shown(session, row)
+            if shown is not None and (under is None or is_within(shown.path, under)):
+                found.append(shown)
+                if len(found) == limit:
+                    return found
+        if len(page) < _PAGE:
+            return found
+        before = page[-1].sequence
+
+
+def _shown(session: Session, row: Change) -> Change | None:
+    """A row as the agent may see it."""
+    if not row.node:
+        own = session.principal.agent in (row.agent, row.actor) or session.principal.owns_store
+        return row if own else None
+    known = hindsight.known_node(session, row.node, Operation.STAT)
+    if known is None or not (known.owned or row.sequence > known.floor):
+        return None
+    if known.owned:
+        return row
+    return row._replace(path=known.path, old_path=None, details=None)
