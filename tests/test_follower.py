@@ -67,6 +67,9 @@ class Titles(Follower):
             progress(len(found), len(found))
         self._commit(found, cursor)
 
+    def discard(self) -> None:
+        self.file.unlink(missing_ok=True)
+
     def close(self) -> None:
         self.closed = True
 

@@ -55,6 +55,14 @@ class Follower(ABC):
         """Throw everything away, derive it from the store's present state, commit it with `cursor`."""
 
     @abstractmethod
+    def discard(self) -> None:
+        """Throw all data and files away; what is indexed next is derived anew."""
+
+    def files(self) -> list[str]:
+        """The files of this follower, as far as there are any."""
+        return []
+
+    @abstractmethod
     def close(self) -> None:
         """Release files and connections."""
 
@@ -162,6 +170,20 @@ class Runner:
         if cursor is None or cursor.store_uuid != self._store.uuid:
             return self._store.head().sequence
         return max(0, self._store.head().sequence - cursor.sequence)
+
+    def discard(self) -> None:
+        """Throw the follower's data away, waiting for whoever holds the lease; it is derived anew when next used."""
+        lease = self._lease
+        if lease is None:
+            raise ReadOnly(f"the files of {self.follower.name} cannot be written by this process")
+        with self._mutex:
+            while not lease.acquire():
+                time.sleep(_POLL)
+            try:
+                self.follower.discard()
+                lease.sequence = 0
+            finally:
+                lease.release()
 
     def rebuild(self, progress: Progress | None = None) -> None:
         """Derive everything anew, waiting for whoever holds the lease."""

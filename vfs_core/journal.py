@@ -34,6 +34,7 @@ RESTORE = "restore"
 EXPIRY = "expiry"
 PURGE = "purge"
 BACKUP = "backup"
+FORGET = "forget"
 RESTORED = "restored"
 """The first row of a store that was put back from a backup; the only one whose sequence may leave a gap before it."""
 

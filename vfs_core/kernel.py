@@ -236,8 +236,7 @@ class Kernel:
         if self._store is not None and self._store.bell.replaced:
             self._store = None  # other threads may still be using it: it closes with its last user
             self.generation += 1
-            for session in list(self._sessions):
-                session.forget()
+            self.drop_caches()
 
     @property
     def has_store(self) -> bool:
@@ -272,6 +271,11 @@ class Kernel:
                 return True
             after = purged.after
         return False
+
+    def drop_caches(self) -> None:
+        """Forget what sessions have read, in this process."""
+        for session in list(self._sessions):
+            session.forget()
 
     # --- search ----------------------------------------------------------------------------------
 

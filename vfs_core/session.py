@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from vfs_core import finding, hindsight, keeping, undoing
+from vfs_core import finding, forgetting, hindsight, keeping, undoing
 from vfs_core.bell import EPOCH
 from vfs_core.errors import (
     CrossHandler,
@@ -33,6 +33,7 @@ from vfs_core.errors import (
 )
 from vfs_core.explaining import AccessReport, explain
 from vfs_core.finding import Results, Stats
+from vfs_core.forgetting import Forgotten, Trace
 from vfs_core.hindsight import BlamedLine
 from vfs_core.hotcache import HotCache
 from vfs_core.identity import origin_of
@@ -616,6 +617,26 @@ class Session:
         NewerStore, CorruptStore.
         """
         return keeping.restore_backup(self, source)
+
+    def forget_for_good(self, path: str) -> Forgotten:
+        """Erase what is at a path, and what was deleted there, from the store and all that derives from it.
+
+        Text, versions, title, path, tags and links go, the journal's rows are redacted and the chain still verifies.
+        What cannot be reached is named. Only for the owner. Raises NotFound, NotOwner, Denied.
+        """
+        return forgetting.forget(self, self._stored(path).path)
+
+    def scrub(self) -> bool:
+        """Clean free space, WAL and derived data of what was erased; False where another reader kept it from that."""
+        return forgetting.scrub(self)
+
+    def traces(self, texts: Iterable[str]) -> builtins.list[Trace]:
+        """Where texts that were forgotten still stand, byte for byte, in the store's files and known copies.
+
+        Only for who owns the store's file or is `admin`.
+        """
+        keeping.require_keeper(self, "search the store's raw bytes")
+        return forgetting.traces(self, texts)
 
     def copies(self) -> builtins.list[Copy]:
         """The backups and exports that were made, newest first. Only for who owns the store's file or is `admin`."""

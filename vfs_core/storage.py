@@ -266,6 +266,14 @@ class Transaction(ABC):
         """Let a file expire at a time (None: never). From then on it is as if it were deleted."""
 
     @abstractmethod
+    def forget(self, node: int, approve: Callable[[Trashed], None]) -> int:
+        """Erase a deleted node for good, with all that was deleted with it, and redact their journal rows.
+
+        Returns how many rows. Asks no check but `approve`, for each node, before anything is erased. The chain still
+        verifies. `Store.scrub` then removes what is left in the file's free space.
+        """
+
+    @abstractmethod
     def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
         """Move a node or a directory with all below it. Raises Exists unless `replace`, InUse, Invalid.
 
@@ -446,6 +454,14 @@ class Store(ABC):
         Raises NotFound, ForeignStore, NewerStore, CorruptStore, Unsupported.
         """
         raise Unsupported(f"{self.location} cannot be restored from a backup")
+
+    def scrub(self) -> bool:
+        """Remove what was erased from free space too; False where another process's reader kept it from that."""
+        return True
+
+    def files(self) -> list[str]:
+        """The store's files, side files and known copies apart."""
+        return []
 
     def copies(self) -> list[Copy]:
         """The backups and exports that were made, newest first."""

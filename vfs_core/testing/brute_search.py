@@ -66,6 +66,9 @@ class BruteSearch(SearchBackend):
     def rebuild(self, store: Store, cursor: Cursor, progress: Progress | None = None) -> None:
         self._store, self._cursor = store, cursor
 
+    def discard(self) -> None:
+        self._store = self._cursor = None
+
     def close(self) -> None:
         self._store = self._cursor = None
 

@@ -106,6 +106,8 @@ class State:
     since: dict[str, int] = field(default_factory=dict)
     """Full path -> the row that gave the name."""
     trash: dict[int, Deletion] = field(default_factory=dict)
+    redacted: dict[int, bytes] = field(default_factory=dict)
+    """Row -> commitment, of rows that have been forgotten."""
 
     def copy(self) -> State:
         """A state that can change without this one."""
@@ -121,6 +123,7 @@ class State:
             list(self.journal),
             dict(self.since),
             dict(self.trash),
+            dict(self.redacted),
         )
 
     def at(self, path: str) -> MemoryNode | None:
@@ -196,6 +199,8 @@ class State:
 
     def commitment(self, change: Change, salt: bytes) -> bytes:
         """What a journal row adds to the chain."""
+        if change.sequence in self.redacted:
+            return self.redacted[change.sequence]
         return journal.commitment(
             salt,
             change.node,

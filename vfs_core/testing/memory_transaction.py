@@ -232,6 +232,43 @@ class MemoryTransaction(Transaction):
             if other.directory == id and other.top == top and child in state.trash:
                 self._restore(child, join(to, split(other.path)[1]), top, restored)
 
+    def forget(self, node: int, approve: Callable[[Trashed], None]) -> int:
+        self._alive()
+        nodes = [node]
+        for each in nodes:
+            found = self.state.trashed(each)
+            if found is None:
+                raise NotFound(f"there is no deleted node @{each} to forget")
+            approve(found)
+            nodes += [
+                child
+                for child, deletion in self.state.trash.items()
+                if deletion.directory == each and deletion.top == node and child != node
+            ]
+        rows = sum(self._forget(each) for each in nodes)
+        self._append(journal.FORGET, "", 0, details={"nodes": len(nodes)})
+        self.everything = True
+        return rows
+
+    def _forget(self, node: int) -> int:
+        state, rows = self.state, 0
+        del state.trash[node]
+        state.nodes[node] = replace(state.nodes[node], data=b"", meta_json=EMPTY)
+        for key in [key for key in state.versions if key[0] == node]:
+            del state.versions[key]
+        for link in [link for link in state.links if node in (link[0], link[2])]:
+            del state.links[link]
+        for index, (change, salt, chain) in enumerate(state.journal):
+            if change.node == node:
+                state.redacted[change.sequence] = state.commitment(change, salt)
+                gone = change._replace(
+                    path="", old_path=None, version=0, size=0, content_hash=None, agent="?", actor="?", door="",
+                    details=None,
+                )  # fmt: skip
+                state.journal[index] = Row(gone, b"", chain)
+                rows += 1
+        return rows
+
     def set_expiry(self, path: str, expires_ns: int | None) -> None:
         node = self._present(Operation.WRITE, path)
         if node.kind is Kind.DIRECTORY:

@@ -42,7 +42,12 @@ _FLOOR_IDF = 1e-6
 _COMMON_SCORE = 0.3
 """Where matches by such words alone end and others begin."""
 _FIRST_PAGE, _GROWTH = 32, 8
-_INERT = frozenset({journal.INIT, journal.USER, journal.MKDIR, journal.LINK, journal.UNLINK, journal.SUDO})
+_INERT = frozenset(
+    {
+        journal.INIT, journal.USER, journal.MKDIR, journal.LINK, journal.UNLINK, journal.SUDO, journal.PURGE,
+        journal.BACKUP, journal.FORGET,
+    }
+)  # fmt: skip
 """Operations that change no document: a new directory is empty, and what comes into it has its own rows."""
 
 
@@ -144,6 +149,15 @@ class Fts5Search(SearchBackend):
         except Damaged:
             self._file.discard()
             self._rebuild(store, cursor, progress)
+
+    def discard(self) -> None:
+        """Throw the file away; other processes notice and let go of it."""
+        self._file.discard()
+
+    def files(self) -> list[str]:
+        """The index and its WAL files."""
+        path = self._file.path
+        return [] if path is None else [path, f"{path}-wal", f"{path}-shm"]
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -71,6 +71,11 @@ class SideFile:
         self._forking: list[AnyLock] = []
         _files.add(self)
 
+    @property
+    def path(self) -> str | None:
+        """Where it is; None in memory."""
+        return self._path
+
     def before_fork(self) -> None:
         """Close what is open: nothing of SQLite's may cross a fork. What a thread is still using is left to it."""
         here = self._here()

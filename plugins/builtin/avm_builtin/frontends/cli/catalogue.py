@@ -41,6 +41,7 @@ COMMANDS = (
     CommandSpec("config", _COMMANDS + "config:config", "Check and show the configuration", CARE),
     CommandSpec("plugins", _COMMANDS + "plugins:plugins", "List the plugins and what failed", CARE),
     CommandSpec("backup", _COMMANDS + "backup:backup", "Copy the store, or put a copy back", CARE),
+    CommandSpec("forget", _COMMANDS + "forgetting:forget", "Erase a note for good, and prove it", CARE),
     CommandSpec("audit", _COMMANDS + "audit:audit", "Who changed what, and proof of it", CARE),
     CommandSpec("doctor", _COMMANDS + "doctor:doctor", "Look for what is wrong, and say what mends it", CARE),
     CommandSpec("completion", _COMMANDS + "completion:completion", "Completion for bash, zsh or fish", CARE),

@@ -73,12 +73,12 @@ def purge_deleted(execute: Execute, cutoff: int, head: int, limit: int) -> list[
 
 
 def erase(execute: Execute, node: int, head: int) -> None:
-    """Erase all that is kept of a node without a name but its row and its journal."""
+    """Erase all that is kept of a node without a name but its row, its rights and its journal."""
     execute(
         "DELETE FROM old_body WHERE sequence IN (SELECT sequence FROM journal WHERE node = ? AND hash IS NOT NULL)",
         (node,),
     )
-    for table in ("chunk", "old_chunk", "tag", "share", "xattr", "old_name", "gap"):
+    for table in ("chunk", "old_chunk", "tag", "xattr", "old_name", "gap"):
         execute(f"DELETE FROM {table} WHERE node = ?", (node,))
     execute("DELETE FROM link WHERE source = ?1 OR target = ?1", (node,))
     execute("INSERT INTO gap (node, low, high) VALUES (?, 0, ?)", (node, head))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from avm_builtin.storage.sqlite import backup, check, contents, schema
+from avm_builtin.storage.sqlite import backup, check, contents, forget, schema
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, parse
 from avm_builtin.storage.sqlite.connection import (
@@ -406,6 +406,19 @@ class SqliteStore(Store):
                 backup.put_back(self._database, copy, origin, self.bell.replace)
         self.bell.ring()
         return head
+
+    def scrub(self) -> bool:
+        with self._database.mutex:
+            try:
+                return forget.scrub(self._database)
+            except apsw.Error as error:
+                raise self._database.translate(error) from error
+
+    def files(self) -> list[str]:
+        if self._database.in_memory:
+            return []
+        base = self.location
+        return [base, f"{base}-wal", f"{base}-shm", f"{side_base(base)}.bell", f"{side_base(base)}.lock"]
 
     def copies(self) -> list[Copy]:
         rows = self._database.rows("SELECT kind, location, time_ns, sequence FROM copy ORDER BY id DESC")

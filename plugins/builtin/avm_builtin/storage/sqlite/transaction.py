@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import apsw
 
-from avm_builtin.storage.sqlite import contents, trash
+from avm_builtin.storage.sqlite import contents, forget, trash
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
 from avm_builtin.storage.sqlite.connection import Database, Row, fetch
@@ -531,6 +531,22 @@ class SqliteTransaction(Transaction):
         restored: list[tuple[str, str]] = []
         self._restore(above, None, 0, restored)
         return restored[0][1]
+
+    def forget(self, node: int, approve: Callable[[Trashed], None]) -> int:
+        if self._sequence == _UNREAD:
+            self._start()
+        nodes, seen = [node], 0
+        while seen < len(nodes):
+            found = self.trashed(nodes[seen])
+            if found is None:
+                raise NotFound(f"there is no deleted node @{nodes[seen]} to forget")
+            approve(found)
+            nodes += trash.deleted_with(self._connection, nodes[seen], node)
+            seen += 1
+        self._journal(journal.FORGET, 0, "", 0, 0, details={"nodes": len(nodes)})
+        self._touched += nodes
+        self._everything = True
+        return sum(forget.erase(self._execute, each, self._sequence) for each in nodes)
 
     def set_expiry(self, path: str, expires_ns: int | None) -> None:
         row = self._require(path)

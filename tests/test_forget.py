@@ -1,0 +1,227 @@
+"""Forgetting leaves nothing in any file, and harms nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vfs_core.errors import NotFound, NotOwner
+from vfs_core.kernel import Kernel
+from vfs_core.session import Session
+
+NOTE = "/private/geheimplan-xyzzy.md"
+WORDS = (
+    "quetzalcoatlus",
+    "zyzzyvas",
+    "Geheimtitel",
+    "geheimplan",
+    "unterschlupf",
+    "etikettchen",
+    "隐蔽行动",
+    "麒麟计划",
+)
+"""What only the forgotten note said, was called or tagged."""
+TOKENS = (
+    "quetzalcoatlus",
+    "zyzzyva",
+    "geheimtitel",
+    "geheimplan",
+    "unterschlupf",
+    "etikettchen",
+    "隐蔽",
+    "蔽行",
+    "麒麟",
+    "麟计",
+)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    with Kernel(db=tmp_path / "data" / "avm.db") as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def session(kernel: Kernel) -> Session:
+    session = kernel.session()
+    session.write_many(
+        [(f"/memory/other{number}.md", f"harmless note {number} 中东局势") for number in range(200)]
+    )
+    return session
+
+
+def live(session: Session) -> None:
+    """A note with a past: versions, chunks, moves, tags, links, a share, a stay in the trash."""
+    session.write(NOTE, "quetzalcoatlus one\n隐蔽行动\n", {"title": "Geheimtitel", "tags": ["etikettchen"]})
+    for number in range(30):
+        session.write(NOTE, f"quetzalcoatlus {number}\n麒麟计划 {number}\n")
+    session.write(NOTE, "zyzzyvas in a long text\n" * 5000)
+    session.append(NOTE, "and zyzzyvas again\n")
+    session.write(NOTE, "quetzalcoatlus short again\n")
+    session.link(NOTE, "/memory/other1.md", "citation")
+    session.share(NOTE, "kuro", "r")
+    assert session.search("quetzalcoatlus").hits
+    session.rename(NOTE, "/private/unterschlupf.md")
+    session.delete("/private/unterschlupf.md")
+    session.restore("/private/unterschlupf.md")
+    session.rename("/private/unterschlupf.md", NOTE)
+    assert session.search("麒麟").hits == [] and session.search("quetzalcoatlus").hits
+    session.read(NOTE)
+
+
+def left(session: Session, words: tuple[str, ...] = (*WORDS, *TOKENS)) -> list[tuple[str, str]]:
+    """The words that still stand in a file of the store, whatever their case; looked for by another process."""
+    code = (
+        "import pathlib, sys\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).rglob('*')):\n"
+        "    data = path.read_bytes() if path.is_file() else b''\n"
+        "    for word in sys.argv[2:]:\n"
+        "        if word.encode() in data or word.lower().encode() in data.lower(): print(path.name, word)\n"
+    )
+    directory = str(Path(session.store.location).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code, directory, *words], capture_output=True, text=True, check=True
+    )
+    return [tuple(line.split(" ", 1)) for line in done.stdout.splitlines()]
+
+
+def failed(session: Session) -> list[str]:
+    return [finding.message for finding in session.store.verify() if finding.level == "fail"]
+
+
+def test_nothing_of_a_forgotten_note_is_left_in_any_file(session: Session) -> None:
+    live(session)
+    before = {path: session.read(path).data for path in ("/memory/other1.md", "/memory/other199.md")}
+    assert {word for _, word in left(session)} >= {"quetzalcoatlus", "zyzzyvas", "麒麟计划"}, (
+        "else this proves nothing"
+    )
+    done = session.forget_for_good(NOTE)
+    assert left(session) == []
+    assert (done.nodes, done.scrubbed, done.copies) == (1, True, ())
+    assert session.traces(done.texts) == []
+    assert failed(session) == []
+    assert not session.exists(NOTE)
+    assert session.search("quetzalcoatlus").hits == []
+    assert len(session.search("harmless", 300).hits) == 200
+    assert {path: session.read(path).data for path in before} == before
+    assert session.links("/memory/other1.md") == []
+    assert session.trash() == []
+    assert left(session) == []
+
+
+def test_the_chain_verifies_with_the_rows_redacted(session: Session) -> None:
+    live(session)
+    node = session.stat(NOTE).id
+    head = session.store.head()
+    session.forget_for_good(NOTE)
+    assert session.store.chain_at(head.sequence) == head.chain
+    rows = [row for row in session.store.changes(limit=10_000) if row.node == node]
+    assert len(rows) > 30
+    assert {(row.path, row.old_path, row.details, row.content_hash) for row in rows} == {
+        ("", None, None, None)
+    }
+    journal = next(finding for finding in session.store.verify() if finding.subject == "journal")
+    assert f"{len(rows):,} redacted" in journal.message
+
+
+def test_what_is_in_the_trash_is_forgotten_too(session: Session) -> None:
+    live(session)
+    session.delete(NOTE)
+    session.write(NOTE, "zyzzyvas anew")
+    session.delete(NOTE)
+    assert session.forget_for_good(NOTE).nodes == 2
+    assert left(session) == []
+    assert failed(session) == []
+
+
+def test_a_directory_is_forgotten_with_all_in_it(session: Session) -> None:
+    for number in range(20):
+        session.write(f"/private/unterschlupf/in/{number}.md", f"quetzalcoatlus {number}")
+    session.write("/private/kept.md", "kept")
+    session.forget_for_good("/private/unterschlupf")
+    assert left(session) == []
+    assert session.read("/private/kept.md").text == "kept"
+    assert failed(session) == []
+
+
+def test_only_the_owner_has_a_note_forgotten(kernel: Kernel, session: Session) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    akashi.write("/memory/shared/note", "akashi's")
+    akashi.write("/private/note", "akashi's")
+    kuro.write("/memory/d/kuros", "x")
+    akashi.write("/memory/d/akashis", "x")
+    for path in ("/memory/shared/note", "/memory/d"):
+        with pytest.raises(NotOwner):
+            kuro.forget_for_good(path)
+    for path in ("/memory/private/akashi/note", "/memory/nothing"):
+        with pytest.raises(NotFound):
+            kuro.forget_for_good(path)
+    assert akashi.read("/memory/d/akashis").text == akashi.read("/memory/d/kuros").text == "x"
+    assert akashi.trash() == kuro.trash() == []
+
+
+def test_backups_that_still_hold_it_are_named(session: Session, tmp_path: Path) -> None:
+    before = session.backup(tmp_path / "before.db")
+    live(session)
+    holding = session.backup(tmp_path / "holding.db")
+    done = session.forget_for_good(NOTE)
+    assert [copy.location for copy in done.copies] == [str(holding.path)]
+    assert {trace.file for trace in session.traces(["quetzalcoatlus"])} == {str(holding.path)}
+    assert before.head.sequence < holding.head.sequence
+
+
+def test_what_other_notes_say_too_is_no_trace(session: Session) -> None:
+    session.write("/private/a", "harmless note 7\nquetzalcoatlus\n")
+    done = session.forget_for_good("/private/a")
+    assert "harmless note 7" in done.texts
+    assert session.traces(done.texts) == []
+    assert session.traces(["harmless note 8", "nowhere at all"]) == []
+
+
+def test_other_processes_read_and_write_on(session: Session) -> None:
+    live(session)
+    code = (
+        "import sys\nfrom vfs_core.kernel import Kernel\n"
+        "with Kernel(db=sys.argv[1]) as kernel:\n"
+        "    session = kernel.session('other')\n"
+        "    print('ready', flush=True)\n"
+        "    for number in range(400):\n"
+        "        session.write('/memory/theirs', str(number))\n"
+        "        assert session.read('/memory/theirs').text == str(number)\n"
+        "        if number % 50 == 0: assert session.search('harmless', 300).hits\n"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, session.store.location], stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    other.stdout.readline()
+    session.forget_for_good(NOTE)
+    assert other.wait(60) == 0
+    other.stdout.close()
+    assert session.scrub()
+    assert left(session) == []
+    assert failed(session) == []
+    assert session.read("/memory/theirs").text == "399"
+
+
+def test_hot_caches_of_other_processes_forget(kernel: Kernel, session: Session) -> None:
+    live(session)
+    with Kernel(db=kernel.location) as second:
+        other = second.session("kuro")
+        path = NOTE.replace("/private", f"/memory/private/{session.principal.agent}")
+        for _ in range(3):
+            other.read(path)
+        session.forget_for_good(NOTE)
+        with pytest.raises(NotFound):
+            other.read(path)
+
+
+def test_a_forgotten_path_can_be_used_again(session: Session) -> None:
+    session.write("/memory/x", "quetzalcoatlus")
+    node = session.stat("/memory/x").id
+    session.forget_for_good("/memory/x")
+    assert session.write("/memory/x", "new").version == 1
+    assert session.stat("/memory/x").id > node
+    assert [version.version for version in session.history("/memory/x")] == [1]
