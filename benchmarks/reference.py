@@ -56,7 +56,8 @@ class Raw:
         # As the store does: without it SQLite plans the join anew for each binding.
         self._connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         if self._connection.pragma("application_id") == 0:
-            self._execute(schema.MIGRATIONS[0])
+            for statements, _ in schema.MIGRATIONS:
+                self._execute(statements)
         self._connection.set_busy_timeout(_BUSY_SECONDS * 1000 if wait == "busy" else 0)
         self._wait = wait
         self._lock = os.open(f"{path}.raw-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)

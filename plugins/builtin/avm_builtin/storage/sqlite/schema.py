@@ -20,6 +20,12 @@ Notes on the tables:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import apsw
+
+from avm_builtin.storage.sqlite.migrating import names_of_the_past
+
 APPLICATION_ID = 0x41564D31
 """'AVM1', in the database header: the file is one of ours."""
 
@@ -195,7 +201,10 @@ CREATE INDEX node_deleted ON node (deleted_sequence) WHERE deleted_sequence IS N
 CREATE INDEX node_expires ON node (expires_ns) WHERE expires_ns IS NOT NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)
-"""Each brings a database from the version of its index to the next."""
+MIGRATIONS: tuple[tuple[str, Callable[[apsw.Connection], None] | None], ...] = (
+    (_V1, None),
+    (_V2, names_of_the_past),
+)
+"""Each brings a database from the version of its index to the next: statements, then what they cannot do."""
 
 VERSION = len(MIGRATIONS)

@@ -504,8 +504,10 @@ def _migrate(database: Database, founder: Origin) -> None:
             version = connection.pragma("user_version")
             if 0 < version < schema.VERSION and not database.in_memory:
                 _keep_before_migration(database, version)
-            for statements in schema.MIGRATIONS[version:]:
+            for statements, work in schema.MIGRATIONS[version:]:
                 connection.execute(statements)
+                if work is not None:
+                    work(connection)
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {schema.VERSION}")
             if version == 0:
