@@ -223,12 +223,13 @@ def _known_name(session: Session, path: str, row: NameThen, directory: int) -> K
     stat = session.store.past.stat(row.node)
     if stat is None:
         return None
-    known = known_node(session, row.node, Operation.LIST if stat.is_directory else Operation.READ)
-    if known is None and stat.is_directory:
-        known = known_node(session, row.node, Operation.STAT)  # a way through
+    known = known_node(session, row.node)
+    if known is None and stat.is_directory and (row.until is None or _owns(session, stat)):
+        # A way through to something below, that was opened nobody knows when: by its present name only.
+        known = known_node(session, row.node, Operation.STAT)
     if known is None or row.until is None or known.owned:
         return known
-    above = known_node(session, directory, Operation.LIST)
+    above = known_node(session, directory)
     return known if above is not None and row.until > max(above.floor, known.floor) else None
 
 
