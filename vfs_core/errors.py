@@ -44,6 +44,12 @@ class NotOwner(Denied):
     errno = errno.EPERM
 
 
+class NoAttribute(VfsError):
+    """The node has no extended attribute of this name."""
+
+    errno = errno.ENODATA
+
+
 class Exists(VfsError):
     """The name is taken."""
 

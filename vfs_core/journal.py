@@ -32,13 +32,20 @@ UNLINK = "unlink"
 SUDO = "sudo"
 RESTORE = "restore"
 EXPIRY = "expiry"
+TRUNCATE = "truncate"
+SYMLINK = "symlink"
+HARD_LINK = "hardlink"
+MKNOD = "mknod"
+TIMES = "times"
+CHOWN = "chown"
+XATTR = "xattr"
 PURGE = "purge"
 BACKUP = "backup"
 FORGET = "forget"
 RESTORED = "restored"
 """The first row of a store that was put back from a backup; the only one whose sequence may leave a gap before it."""
 
-CONTENT_OPERATIONS = (WRITE, APPEND)
+CONTENT_OPERATIONS = (WRITE, APPEND, TRUNCATE)
 """Operations that commit a new version of a node's content."""
 
 

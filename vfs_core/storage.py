@@ -27,7 +27,7 @@ from typing import NamedTuple
 from vfs_core.bell import Bell
 from vfs_core.errors import Unsupported
 from vfs_core.past import Past, Purged, Retention, Trashed
-from vfs_core.types import JSON, Access, Change, Origin, Stat, User, Version
+from vfs_core.types import JSON, Access, Change, Kind, Origin, Stat, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
 
 
@@ -182,6 +182,17 @@ class StoreContext:
     create: bool = True
 
 
+class Snapshot(NamedTuple):
+    """What a writer that commits again and again has seen, so that only what was there before it is kept.
+
+    `since` is the journal row of the version that was current when it began (0: it made the file), `version` the
+    version that it committed last.
+    """
+
+    since: int
+    version: int
+
+
 class Transaction(ABC):
     """Changes that commit together. Made by `Store.transaction`; paths are normal paths.
 
@@ -233,12 +244,50 @@ class Transaction(ABC):
         """Add to the end of a file, creating it if absent. Concurrent appends never lose each other."""
 
     @abstractmethod
+    def write_range(
+        self, path: str, offset: int, data: bytes, *, snapshot: Snapshot | None = None
+    ) -> Version:
+        """Put bytes at an offset of a file that is there; what lies before it and was not there reads as zeros.
+
+        With a snapshot, versions that its writer committed and nobody else has written since are not kept. Raises
+        IsADirectory, Invalid.
+        """
+
+    @abstractmethod
+    def truncate(self, path: str, size: int, *, snapshot: Snapshot | None = None) -> Version:
+        """Cut a file to a size, or let it grow by a hole, which takes no space."""
+
+    @abstractmethod
+    def write_blocks(
+        self,
+        path: str,
+        blocks: Iterable[bytes],
+        *,
+        patch: Mapping[str, JSON] | None = None,
+        base_version: int | None = None,
+        parents: bool = True,
+    ) -> Version:
+        """`write` of a content that comes block by block, none of which is held for long."""
+
+    @abstractmethod
     def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
         """Merge into the metadata (null removes a key) and return it. `tags` is the tag table."""
 
     @abstractmethod
     def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> Stat:
         """Make a directory. Raises Exists."""
+
+    @abstractmethod
+    def make_special(self, path: str, kind: Kind, *, target: str = "", device: int = 0) -> Stat:
+        """Make a symlink (to `target`, any text), a fifo, a socket, or a device node. Asks CREATE. Raises Exists."""
+
+    @abstractmethod
+    def hard_link(self, source: str, new: str) -> Stat:
+        """Give a node that is no directory one more name.
+
+        Asks WRITE on the source, CREATE at the new name, and SHARE on the node where more would read it there. Raises
+        Exists, IsADirectory.
+        """
 
     @abstractmethod
     def delete(self, path: str, *, recursive: bool = False) -> int:
@@ -297,6 +346,27 @@ class Transaction(ABC):
         """Set owner and group; None keeps."""
 
     @abstractmethod
+    def set_posix_owner(self, path: str, uid: int | None = None, gid: int | None = None) -> Stat:
+        """Set the numbers that POSIX shows for owner and group; None keeps. Asks MODE."""
+
+    @abstractmethod
+    def set_times(self, path: str, accessed_ns: int | None = None, modified_ns: int | None = None) -> Stat:
+        """Set the times of access and of modification; None keeps. Asks WRITE."""
+
+    @abstractmethod
+    def set_attribute(
+        self, path: str, name: str, value: bytes, *, create: bool = False, replace: bool = False
+    ) -> None:
+        """Set an extended attribute: at most 255 bytes of name and 64 KiB of value. Asks WRITE.
+
+        Raises Exists with `create` where it is there, NoAttribute with `replace` where it is not.
+        """
+
+    @abstractmethod
+    def remove_attribute(self, path: str, name: str) -> None:
+        """Remove an extended attribute. Asks WRITE. Raises NoAttribute."""
+
+    @abstractmethod
     def share(self, path: str, agent: str, access: Access | None) -> None:
         """Grant an agent `r` or `rw` on a node (on a directory: on all in it), or None to take it back."""
 
@@ -350,11 +420,21 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, path: str, approve: Callable[[Found], None] = approve_all) -> Found:
-        """Resolve a name, with content where it is a file.
+        """Resolve a name, with content where it is a file, and with the target where it is a symlink.
 
         `approve` is called with what was found (also with nothing) before anything more is fetched for it, and
         raises to refuse: what is refused costs the same statements as what is missing.
         """
+
+    @abstractmethod
+    def read_range(
+        self, path: str, offset: int, size: int, approve: Callable[[Found], None] = approve_all
+    ) -> Found:
+        """`read` with only `size` bytes of the content from `offset` on; fewer at the end."""
+
+    @abstractmethod
+    def attributes(self, node: int) -> dict[str, bytes]:
+        """The extended attributes of a node."""
 
     @abstractmethod
     def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:

@@ -56,7 +56,8 @@ class Stat(NamedTuple):
 
     `id` is the inode: stable for the node's life and never reused (0 where a handler has none).
     `mode` holds the permission bits, set-id and sticky included, without the file type. `version`
-    counts changes of content from 1.
+    counts changes of content from 1. `accessed_ns` is what was set last (the time of change by default):
+    reading does not move it.
     """
 
     id: int
@@ -73,6 +74,9 @@ class Stat(NamedTuple):
     gid: int = 0
     links: int = 1
     expires_ns: int | None = None
+    accessed_ns: int = 0
+    device: int = 0
+    """What a block or character node stands for: its device number."""
 
     @property
     def modified(self) -> datetime:

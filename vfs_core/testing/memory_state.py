@@ -44,8 +44,11 @@ class MemoryNode:
     expires_ns: int | None = None
     widened: int = 0
     """The row that last let more agents read it."""
+    accessed_ns: int = 0
+    device: int = 0
+    xattrs: Mapping[str, bytes] = field(default_factory=dict)
 
-    def stat(self) -> Stat:
+    def stat(self, links: int = 1) -> Stat:
         """What the contract shows of it."""
         return Stat(
             self.id,
@@ -60,8 +63,10 @@ class MemoryNode:
             self.time_ns,
             self.uid,
             self.gid,
-            1,
+            links,
             self.expires_ns,
+            self.accessed_ns or self.modified_ns,
+            self.device,
         )
 
 
@@ -146,9 +151,18 @@ class State:
         judged = nearest.own if directory else 0
         if node is None or (node.expires_ns is not None and node.expires_ns <= time.time_ns()):
             return Found(path, None, nearest.inside, 0, nearest.id, sequence, judged)
-        data = node.data if content and node.kind is Kind.FILE else b""
+        data = node.data if content else b""
+        links = sum(id == node.id for id in self.names.values())
         return Found(
-            path, node.stat(), nearest.inside, node.own, nearest.id, sequence, judged, node.meta_json, data
+            path,
+            node.stat(links),
+            nearest.inside,
+            node.own,
+            nearest.id,
+            sequence,
+            judged,
+            node.meta_json,
+            data,
         )
 
     def trashed(self, id: int) -> Trashed | None:

@@ -19,6 +19,7 @@ from vfs_core import journal
 from vfs_core.bell import Bell
 from vfs_core.content import content_hash
 from vfs_core.errors import (
+    Invalid,
     NotADirectory,
     NotFound,
     ReadOnly,
@@ -97,6 +98,18 @@ class MemoryStore(Store):
         found = self._state.find(path, content=True)
         approve(found)
         return found
+
+    def read_range(
+        self, path: str, offset: int, size: int, approve: Callable[[Found], None] = approve_all
+    ) -> Found:
+        if offset < 0 or size < 0:
+            raise Invalid(f"{path}: an offset and a size are not negative")
+        found = self.read(path, approve)
+        return found._replace(data=found.data[offset : offset + size])
+
+    def attributes(self, node: int) -> dict[str, bytes]:
+        found = self._state.nodes.get(node)
+        return dict(sorted(found.xattrs.items())) if found else {}
 
     def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:
         state = self._state

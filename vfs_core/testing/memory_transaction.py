@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -20,26 +20,30 @@ from vfs_core.errors import (
     InUse,
     Invalid,
     IsADirectory,
+    NoAttribute,
     NotADirectory,
     NotEmpty,
     NotFound,
     StoreError,
+    TooLarge,
 )
 from vfs_core.meta import EMPTY, merge, reverse_patch
 from vfs_core.past import Purged, Retention, Trashed
-from vfs_core.path import MEMORY, PRIVATE, SHARED, is_within, join, space_of, split
+from vfs_core.path import MEMORY, PATH_MAX, PRIVATE, SHARED, is_within, join, space_of, split
 from vfs_core.storage import (
     Charge,
     Check,
     Found,
     Moved,
     Operation,
+    Snapshot,
     Transaction,
 )
 from vfs_core.testing.memory_state import Deletion, MemoryNode, Row, State, json_text
 from vfs_core.types import JSON, Access, Change, Kind, Origin, Stat, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
 
+SIZE_MAX = 2**40
 FIXED = ("/", MEMORY, PRIVATE, SHARED)
 """Made with the store; can be neither moved, removed nor replaced."""
 
@@ -92,8 +96,8 @@ class MemoryTransaction(Transaction):
     ) -> Version:
         """Give a file new content."""
         node = self._present_or_creatable(path)
-        if node is not None and node.kind is Kind.DIRECTORY:
-            raise IsADirectory(f"{path}: is a directory")
+        if node is not None and node.kind is not Kind.FILE:
+            raise IsADirectory(f"{path}: is a {node.kind}")
         version = node.version if node else 0
         if base_version is not None and base_version != version:
             raise Conflict(
@@ -136,6 +140,52 @@ class MemoryTransaction(Transaction):
         self.touched.add(node.id)
         return committed
 
+    def write_range(
+        self, path: str, offset: int, data: bytes, *, snapshot: Snapshot | None = None
+    ) -> Version:
+        self._require_file(path)
+        if offset < 0 or offset + len(data) > SIZE_MAX:
+            raise Invalid(f"{path}: bytes from 0 to {SIZE_MAX}")
+
+        def put(old: bytes) -> bytes:
+            padded = old.ljust(offset, b"\0")
+            return padded[:offset] + data + padded[offset + len(data) :]
+
+        return self._change(journal.WRITE, path, put, snapshot)
+
+    def truncate(self, path: str, size: int, *, snapshot: Snapshot | None = None) -> Version:
+        self._require_file(path)
+        if not 0 <= size <= SIZE_MAX:
+            raise Invalid(f"{path}: a size from 0 to {SIZE_MAX}")
+        return self._change(journal.TRUNCATE, path, lambda old: old[:size].ljust(size, b"\0"), snapshot)
+
+    def _require_file(self, path: str) -> None:
+        node = self._present(Operation.WRITE, path)
+        if node.kind is not Kind.FILE:
+            raise IsADirectory(f"{path}: is a {node.kind}")
+
+    def _change(
+        self, operation: str, path: str, change: Callable[[bytes], bytes], snapshot: Snapshot | None
+    ) -> Version:
+        """A new version, and the one before dropped where the snapshot says that nobody will miss it."""
+        old = self.state.nodes[self.state.names[path]]
+        kept, _ = self.state.versions[old.id, old.version]
+        made = self._commit(operation, path, change, None, None, True)
+        if snapshot is not None and snapshot.version == old.version and kept.sequence > snapshot.since:
+            self.state.versions[old.id, old.version] = kept, None
+        return made
+
+    def write_blocks(
+        self,
+        path: str,
+        blocks: Iterable[bytes],
+        *,
+        patch: Mapping[str, JSON] | None = None,
+        base_version: int | None = None,
+        parents: bool = True,
+    ) -> Version:
+        return self.write(path, b"".join(blocks), patch=patch, base_version=base_version, parents=parents)
+
     def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
         node = self._present(Operation.WRITE, path)
         meta_json = merge(node.meta_json, patch)
@@ -160,6 +210,50 @@ class MemoryTransaction(Transaction):
         self._require_parents(path, parents)
         self._make_parents(path)
         return self._mkdir(path).stat()
+
+    def make_special(self, path: str, kind: Kind, *, target: str = "", device: int = 0) -> Stat:
+        self._alive()
+        if path in self.state.names:
+            self._taken(Operation.STAT, path)
+            raise Exists(f"{path}: exists already")
+        self._present_or_creatable(path)
+        body = target.encode()
+        if kind in (Kind.FILE, Kind.DIRECTORY) or (
+            kind is Kind.SYMLINK and not (0 < len(body) < PATH_MAX and "\0" not in target)
+        ):
+            raise Invalid(f"{path}: cannot be made so")
+        self._require_parents(path, False)
+        operation = journal.SYMLINK if kind is Kind.SYMLINK else journal.MKNOD
+        details = {"kind": str(kind), "device": device}
+        node = self._put_new(path, self._append(operation, path, None, size=len(body), details=details), kind)
+        self.state.nodes[node.id] = replace(node, data=body, device=device)
+        return self.state.nodes[node.id].stat()
+
+    def hard_link(self, source: str, new: str) -> Stat:
+        node = self._present(Operation.WRITE, source)
+        if new in self.state.names:
+            self._expire(new)
+        if new in self.state.names:
+            self._taken(Operation.STAT, new)
+            raise Exists(f"{new}: exists already")
+        self._present_or_creatable(new)
+        if node.kind is Kind.DIRECTORY:
+            raise IsADirectory(f"{source}: is a directory, which has one name")
+        self._require_parents(new, False)
+        widens = self._judge_widening(source, new)
+        self._carry_widened(source)
+        sequence = self._append(
+            journal.HARD_LINK, new, node.id, node.version, len(node.data), old_path=source
+        )
+        self.state.names[new], self.state.since[new] = node.id, sequence
+        self.state.nodes[node.id] = replace(self.state.nodes[node.id], changed_ns=self._now)
+        if widens:
+            self._widened(new, sequence)
+        self._touch_with_parent(new)
+        self.everything |= bool(node.who.shares)
+        stat = self.state.find(new).stat
+        assert stat is not None
+        return stat
 
     def delete(self, path: str, *, recursive: bool = False) -> int:
         self._present(Operation.DELETE, path)
@@ -281,7 +375,7 @@ class MemoryTransaction(Transaction):
 
     def rename(self, old: str, new: str, *, replace: bool = False) -> Moved:
         node = self._present(Operation.DELETE, old)
-        if old == new:
+        if old == new or (new in self.state.names and self.state.names[new] == node.id):
             return Moved(0, len(self.state.journal))
         if old in FIXED:
             raise InUse(f"{old}: is a fixed place of the store and cannot be moved")
@@ -422,6 +516,61 @@ class MemoryTransaction(Transaction):
         before = {"owner": node.who.owner, "group": node.who.group}
         details = {"owner": who.owner, "group": who.group, journal.BEFORE: before}
         return self._alter(journal.OWNER, path, who, details)
+
+    def set_posix_owner(self, path: str, uid: int | None = None, gid: int | None = None) -> Stat:
+        node = self._present(Operation.MODE, path)
+        new = node.uid if uid is None else uid, node.gid if gid is None else gid
+        if not all(0 <= number < 2**32 for number in new):
+            raise Invalid(f"{path}: uid and gid are from 0 to 4,294,967,295")
+        if new != (node.uid, node.gid):
+            details = {"uid": new[0], "gid": new[1], journal.BEFORE: {"uid": node.uid, "gid": node.gid}}
+            self._append(journal.CHOWN, path, node.id, node.version, len(node.data), details=details)
+            self._put(path, replace(node, uid=new[0], gid=new[1], changed_ns=self._now))
+        return self._stat(path)
+
+    def set_times(self, path: str, accessed_ns: int | None = None, modified_ns: int | None = None) -> Stat:
+        node = self._present(Operation.WRITE, path)
+        accessed = (node.accessed_ns or node.modified_ns) if accessed_ns is None else accessed_ns
+        modified = node.modified_ns if modified_ns is None else modified_ns
+        if not all(-(2**63) <= moment < 2**63 for moment in (accessed, modified)):
+            raise Invalid(f"{path}: a time is out of what can be kept")
+        details = {"accessed_ns": accessed, "modified_ns": modified}
+        self._append(journal.TIMES, path, node.id, node.version, len(node.data), details=details)
+        self._put(path, replace(node, accessed_ns=accessed, modified_ns=modified, changed_ns=self._now))
+        return self._stat(path)
+
+    def set_attribute(
+        self, path: str, name: str, value: bytes, *, create: bool = False, replace: bool = False
+    ) -> None:
+        node = self._present(Operation.WRITE, path)
+        if not name or "\0" in name or len(name.encode()) > 255:
+            raise Invalid(f"{name!r} is no name of an attribute")
+        if len(value) > 64 * 1024:
+            raise TooLarge(f"{name!r}: the value is over 64 KiB")
+        if create and name in node.xattrs:
+            raise Exists(f"{path}: has {name!r} already")
+        if replace and name not in node.xattrs:
+            raise NoAttribute(f"{path}: has no {name!r}")
+        self._put_attributes(path, node, {**node.xattrs, name: value}, name)
+
+    def remove_attribute(self, path: str, name: str) -> None:
+        node = self._present(Operation.WRITE, path)
+        if name not in node.xattrs:
+            raise NoAttribute(f"{path}: has no {name!r}")
+        self._put_attributes(path, node, {key: node.xattrs[key] for key in node.xattrs if key != name}, name)
+
+    def _put_attributes(self, path: str, node: MemoryNode, values: Mapping[str, bytes], name: str) -> None:
+        self._append(journal.XATTR, path, node.id, node.version, len(node.data), details={"name": name})
+        self._put(path, replace(node, xattrs=MappingProxyType(values), changed_ns=self._now))
+
+    def _put(self, path: str, node: MemoryNode) -> None:
+        self.state.nodes[node.id] = node
+        self._touch_with_parent(path)
+
+    def _stat(self, path: str) -> Stat:
+        stat = self.state.find(path).stat
+        assert stat is not None
+        return stat
 
     def share(self, path: str, agent: str, access: Access | None) -> None:
         node = self._present(Operation.SHARE, path)
@@ -644,9 +793,14 @@ class MemoryTransaction(Transaction):
         mode = 0o777 if kind is Kind.DIRECTORY else 0o666
         if space_of(path) is not None:
             mode &= 0o700
-        who = NodeClass(owner, owner, mode)
+        group, gid = owner, self._origin.gid
+        above = self.state.nearest(path) if path != "/" else None
+        if above is not None and above.who.mode & 0o2000:
+            group, gid = above.who.group, above.gid
+            mode |= 0o2000 if kind is Kind.DIRECTORY else 0
+        who = NodeClass(owner, group, mode)
         node = MemoryNode(
-            id, kind, who, self._now, self._origin.uid, self._origin.gid, own=self.state.class_id(who),
+            id, kind, who, self._now, self._origin.uid, gid, own=self.state.class_id(who),
             widened=id,
         )  # fmt: skip
         self.state.nodes[id] = replace(node, modified_ns=self._now, changed_ns=self._now)
@@ -665,9 +819,10 @@ class MemoryTransaction(Transaction):
             details[journal.WITHIN] = top
         sequence = self._append(journal.DELETE, path, node.id, node.version, len(node.data), details=details)
         by = node.who.owner if expired else self._origin.agent
-        self.state.trash[node.id] = Deletion(path, parent.id, parent.inside, sequence, top, by)
         self._touch_with_parent(path)
         del self.state.names[path], self.state.since[path]
+        if not self.state.names_of(node.id):
+            self.state.trash[node.id] = Deletion(path, parent.id, parent.inside, sequence, top, by)
 
     def _reclassify(self, path: str) -> None:
         """Work out the classes of the directories at and below a path."""

@@ -129,6 +129,9 @@ class Known(NamedTuple):
     size: int
     version: int
     data: bytes
+    numbers: tuple[int, ...]
+    """Links, uid, gid, device."""
+    attributes: dict[str, bytes]
     meta: dict[str, JSON]
     within: DirectoryClass
     own: NodeClass
@@ -169,6 +172,8 @@ def known(store: Store) -> list[Known]:
                 stat.size,
                 stat.version if not stat.is_directory else 0,
                 data,
+                (stat.links, stat.uid, stat.gid, stat.device),
+                store.attributes(stat.id),
                 json.loads(meta_json),
                 store.directory_class(within),
                 store.node_class(own),

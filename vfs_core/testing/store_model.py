@@ -14,7 +14,7 @@ from vfs_core.errors import VfsError
 from vfs_core.storage import Store, Transaction, allow_all
 from vfs_core.testing.memory_store import FOUNDER, MemoryStore
 from vfs_core.testing.store_help import AKASHI, KURO, Asked, Recorder, StoreFixtures, in_trash, known, tree_at
-from vfs_core.types import Access, Origin
+from vfs_core.types import Access, Kind, Origin
 
 Step = tuple[str, Callable[[Transaction], object]]
 """What is done, in words and as a function."""
@@ -67,7 +67,8 @@ class Dice:
         data, base = self.data(), pick((None, None, None, 0, 1, 2))
         tags = self.random.sample(("x", "y", "局"), self.random.randint(0, 2))
         patch = pick((None, {"title": pick(NAMES), "tags": tags}, {"title": None}))
-        flag, mode = pick((True, False)), pick((0o600, 0o640, 0o700, 0o711, 0o755, 0o777))
+        flag, mode = pick((True, False)), pick((0o600, 0o640, 0o700, 0o711, 0o755, 0o777, 0o2777))
+        offset = pick((0, 3, 400, CHUNK - 1, CHUNK, CHUNK + 5, 5 * CHUNK + 1))
         access: Access | None = pick(("r", "rw", None))
         agent, kind, weight = pick(("akashi", "kuro", "third")), pick(("peer", "citation")), pick((0.5, 1.0))
         steps: dict[str, tuple[int, str, Callable[[Transaction], object]]] = {
@@ -83,6 +84,20 @@ class Dice:
                 f"{path}, {flag}",
                 lambda t: bool(t.mkdir(path, parents=flag, exist_ok=flag)),
             ),
+            "write_range": (4, f"{path} at {offset}", lambda t: t.write_range(path, offset, data)[1]),
+            "truncate": (3, f"{path} to {offset}", lambda t: t.truncate(path, offset)[1]),
+            "write_blocks": (2, path, lambda t: t.write_blocks(path, [data, data[:7], data])[1]),
+            "symlink": (1, path, lambda t: t.make_special(path, Kind.SYMLINK, target=other).size),
+            "mknod": (1, path, lambda t: t.make_special(path, Kind.BLOCK, device=7).device),
+            "hard_link": (3, f"{path} as {other}", lambda t: t.hard_link(path, other).links),
+            "set_posix_owner": (1, path, lambda t: t.set_posix_owner(path, offset, None)[10:12]),
+            "set_times": (1, path, lambda t: t.set_times(path, offset, 5)[7]),
+            "set_attribute": (
+                2,
+                path,
+                lambda t: t.set_attribute(path, f"user.{kind}", data[:9], create=flag),
+            ),
+            "remove_attribute": (1, path, lambda t: t.remove_attribute(path, f"user.{kind}")),
             "delete": (3, f"{path}, recursive {flag}", lambda t: t.delete(path, recursive=flag)),
             "rename": (
                 5,

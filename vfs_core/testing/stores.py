@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vfs_core.testing.store_contents import StoreContentTests
+from vfs_core.testing.store_files import StoreFileTests
 from vfs_core.testing.store_journal import StoreJournalTests
 from vfs_core.testing.store_model import StoreModelTests
 from vfs_core.testing.store_names import StoreNameTests
@@ -11,6 +12,12 @@ from vfs_core.testing.store_rights import StoreRightsTests
 
 
 class StoreTests(
-    StoreContentTests, StoreNameTests, StoreRightsTests, StoreJournalTests, StorePastTests, StoreModelTests
+    StoreContentTests,
+    StoreFileTests,
+    StoreNameTests,
+    StoreRightsTests,
+    StoreJournalTests,
+    StorePastTests,
+    StoreModelTests,
 ):
-    """Everything that a store promises, by topic: contents, names, rights, journal, past, and against a model."""
+    """Everything that a store promises, by topic, and against a model."""

@@ -97,6 +97,27 @@ class Database:
         finally:
             self._readers.append(connection)
 
+    @contextmanager
+    def snapshot(self) -> Iterator[apsw.Connection]:
+        """A connection that sees one moment over several statements."""
+        if self.in_memory:
+            with self.mutex:
+                yield self.writer()
+            return
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = self._connect(writable=self.writable)
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise self.translate(error) from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            self._readers.append(connection)
+
     def _run(self, connection: apsw.Connection, sql: str, arguments: Sequence[Any]) -> list[Row]:
         try:
             return connection.execute(sql, arguments).fetchall()

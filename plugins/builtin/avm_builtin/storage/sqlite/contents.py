@@ -2,10 +2,14 @@
 
 The current content is stored whole. What a change replaces moves to `old_body` or `old_chunk`, keyed by the
 journal row of the last version that had it. An append keeps nothing: the old content is a prefix of the new.
+
+A chunk of zeros is not stored: positions without a row are holes. Where a hole is filled, an empty old chunk says
+that there was one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import apsw
@@ -21,6 +25,9 @@ from vfs_core.content import (
     root_hash,
     split_chunks,
 )
+
+ZERO_CHUNK = bytes(CHUNK)
+ZERO_LEAF = leaf_hash(ZERO_CHUNK)
 
 FULL_EVERY = 16
 """Every so many versions an old body is stored whole, which bounds how many deltas a reader applies."""
@@ -48,37 +55,80 @@ def create(connection: apsw.Connection, node: int, data: bytes) -> Written:
     """Store the first content of a node."""
     if len(data) <= CHUNK:
         return Written(len(data), leaf_hash(data) if data else EMPTY_HASH, data)
-    leaves = []
-    for position, chunk in enumerate(split_chunks(data)):
-        leaves.append(leaf_hash(chunk))
-        _insert_chunk(connection, node, position, leaves[-1], chunk)
-    return Written(len(data), root_hash(leaves), None)
+    return pour(connection, Stored(node, 0, 0, 0, b""), split_chunks(data))
 
 
 def replace(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
     """Store new content over `old` and keep what it replaces."""
+    if len(data) > CHUNK:
+        return pour(connection, old, split_chunks(data))
     if old.body is not None:
-        fits = len(data) <= CHUNK
-        _keep_body(connection, old, data if fits else None)
-        return create(connection, old.id, data)
-    if len(data) <= CHUNK:
-        _keep_chunks(connection, old, 0)
-        return create(connection, old.id, data)
-    known: dict[int, bytes] = dict(
-        fetch(connection, "SELECT position, hash FROM chunk WHERE node = ?", (old.id,))
-    )
-    leaves = []
-    chunks = split_chunks(data)
+        keep_body(connection, old, data)
+    else:
+        keep_chunks(connection, old, 0)
+    return create(connection, old.id, data)
+
+
+def pour(connection: apsw.Connection, old: Stored, chunks: Iterable[bytes]) -> Written:
+    """Store a content given in chunks, all of CHUNK bytes but the last, over `old`: one chunk in memory at a time.
+
+    `old.version` 0 is a node that is being made.
+    """
+    known: dict[int, bytes] = {}
+    if old.body is None:
+        known = dict(fetch(connection, "SELECT position, hash FROM chunk WHERE node = ?", (old.id,)))
+    elif old.version:
+        keep_body(connection, old, None)
+    leaves: list[bytes] = []
+    size = 0
     for position, chunk in enumerate(chunks):
-        leaf = leaf_hash(chunk)
+        leaf = ZERO_LEAF if chunk == ZERO_CHUNK else leaf_hash(chunk)
         leaves.append(leaf)
-        if position not in known:
-            _insert_chunk(connection, old.id, position, leaf, chunk)
-        elif known[position] != leaf:
-            _keep_chunk(connection, old, position)
-            _update_chunk(connection, old.id, position, leaf, chunk)
-    _keep_chunks(connection, old, len(chunks))
-    return Written(len(data), root_hash(leaves), None)
+        size += len(chunk)
+        if known.get(position, ZERO_LEAF) != leaf:
+            put_chunk(connection, old, position, leaf, chunk, known=position in known)
+    if old.body is None:
+        keep_chunks(connection, old, len(leaves))
+    if size <= CHUNK:  # it was not known beforehand
+        rows = fetch(connection, "DELETE FROM chunk WHERE node = ? RETURNING body", (old.id,))
+        body = rows[0][0] if rows else bytes(size)
+        return Written(size, leaf_hash(body) if size else EMPTY_HASH, body)
+    return Written(size, root_hash(leaves), None)
+
+
+def put_chunk(
+    connection: apsw.Connection,
+    old: Stored,
+    position: int,
+    leaf: bytes,
+    chunk: bytes,
+    *,
+    known: bool,
+    keep: bool = True,
+) -> None:
+    """Store a chunk of the present content, and keep what `old` had there if it had something else.
+
+    `known`: there is a row at this position. `keep` False: what was there is kept already.
+    """
+    if keep and old.body is None and position * CHUNK < old.size:
+        _keep_chunk(connection, old, position, known)
+    if chunk == ZERO_CHUNK:
+        connection.execute("DELETE FROM chunk WHERE node = ? AND position = ?", (old.id, position))
+    elif known:
+        _update_chunk(connection, old.id, position, leaf, chunk)
+    else:
+        _insert_chunk(connection, old.id, position, leaf, chunk)
+
+
+def leaves_of(connection: apsw.Connection, node: int, size: int) -> list[bytes]:
+    """The hashes of all chunks of the present content, holes included."""
+    count = -(-size // CHUNK)
+    leaves = [ZERO_LEAF] * count
+    if size % CHUNK:
+        leaves[-1] = leaf_hash(bytes(size % CHUNK))
+    for position, leaf in connection.execute("SELECT position, hash FROM chunk WHERE node = ?", (node,)):
+        leaves[position] = leaf
+    return leaves
 
 
 def append(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
@@ -86,23 +136,23 @@ def append(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
     if old.body is not None:
         whole = old.body + data
         if len(whole) <= CHUNK:
-            _keep_body(connection, old, whole)
+            keep_body(connection, old, whole)
         return create(connection, old.id, whole)
     position, used = divmod(old.size, CHUNK)
-    rest = data
-    if used:
-        last = fetch(
-            connection, "SELECT body FROM chunk WHERE node = ? AND position = ?", (old.id, position)
-        )[0][0]
-        grown = last + data[: CHUNK - used]
-        rest = data[CHUNK - used :]
-        _update_chunk(connection, old.id, position, leaf_hash(grown), grown)
-        position += 1
-    for chunk in split_chunks(rest):
-        _insert_chunk(connection, old.id, position, leaf_hash(chunk), chunk)
-        position += 1
-    leaves = fetch(connection, "SELECT hash FROM chunk WHERE node = ? ORDER BY position", (old.id,))
-    return Written(old.size + len(data), root_hash([row[0] for row in leaves]), None)
+    last = chunk_at(connection, old.id, position) if used else None
+    grown = (last or b"").ljust(used, b"\0")[:used] + data
+    for number, chunk in enumerate(split_chunks(grown), position):
+        known = number == position and last is not None
+        # Nothing is kept: what was there is a part of what is there now, cut at the size that it had.
+        put_chunk(connection, old, number, leaf_hash(chunk), chunk, known=known, keep=False)
+    size = old.size + len(data)
+    return Written(size, root_hash(leaves_of(connection, old.id, size)), None)
+
+
+def chunk_at(connection: apsw.Connection, node: int, position: int) -> bytes | None:
+    """The present chunk at a position; None for a hole."""
+    rows = fetch(connection, "SELECT body FROM chunk WHERE node = ? AND position = ?", (node, position))
+    return rows[0][0] if rows else None
 
 
 def assemble(size: int, chunks: list[Row]) -> bytes:
@@ -159,12 +209,16 @@ def at_sequence(
 
 
 def is_intact(connection: apsw.Connection, stored: Stored, expected: bytes | None) -> bool:
-    """Whether the current content has the hash that its row says."""
-    data = stored.body
-    if data is None:
-        rows = fetch(connection, "SELECT position, body FROM chunk WHERE node = ?", (stored.id,))
-        data = assemble(stored.size, rows)
-    return len(data) == stored.size and content_hash(data) == expected
+    """Whether the current content has the hash that its row says. Holds one chunk at a time."""
+    if stored.body is not None:
+        return len(stored.body) == stored.size and content_hash(stored.body) == expected
+    for position, leaf, body in connection.execute(
+        "SELECT position, hash, body FROM chunk WHERE node = ?", (stored.id,)
+    ):
+        left = stored.size - position * CHUNK
+        if len(body) != min(left, CHUNK) or leaf_hash(body) != leaf:
+            return False
+    return root_hash(leaves_of(connection, stored.id, stored.size)) == expected
 
 
 def _has_chunks(connection: apsw.Connection, node: int, sequence: int) -> bool:
@@ -175,7 +229,7 @@ def _has_chunks(connection: apsw.Connection, node: int, sequence: int) -> bool:
     )
 
 
-def _keep_body(connection: apsw.Connection, old: Stored, new: bytes | None) -> None:
+def keep_body(connection: apsw.Connection, old: Stored, new: bytes | None) -> None:
     """Keep an inline body, as a delta against the content that follows it where that is inline too."""
     assert old.body is not None
     if new is None or old.version % FULL_EVERY == 0:
@@ -185,16 +239,35 @@ def _keep_body(connection: apsw.Connection, old: Stored, new: bytes | None) -> N
     connection.execute("INSERT INTO old_body (sequence, prefix, suffix, body) VALUES (?, ?, ?, ?)", row)
 
 
-def _keep_chunk(connection: apsw.Connection, old: Stored, position: int) -> None:
-    connection.execute(
-        "INSERT INTO old_chunk (node, position, sequence, body) "
-        "SELECT node, position, ?, body FROM chunk WHERE node = ? AND position = ?",
-        (old.sequence, old.id, position),
+def _keep_chunk(connection: apsw.Connection, old: Stored, position: int, known: bool) -> None:
+    """Keep the chunk at a position, or that there was a hole."""
+    if known:
+        connection.execute(
+            "INSERT INTO old_chunk (node, position, sequence, body) "
+            "SELECT node, position, ?, body FROM chunk WHERE node = ? AND position = ?",
+            (old.sequence, old.id, position),
+        )
+    else:
+        connection.execute(
+            "INSERT INTO old_chunk (node, position, sequence, body) VALUES (?, ?, ?, x'')",
+            (old.id, position, old.sequence),
+        )
+
+
+def keep_chunks(connection: apsw.Connection, old: Stored, start: int, since: int | None = None) -> None:
+    """Move the chunks from position `start` on to the old ones, and mark the holes among them.
+
+    Where something is kept already at or after the row `since`, nothing is marked.
+    """
+    held = fetch(
+        connection,
+        "SELECT position FROM chunk WHERE node = ?1 AND position >= ?2 UNION SELECT position FROM old_chunk "
+        "WHERE node = ?1 AND position >= ?2 AND sequence >= ?3",
+        (old.id, start, old.sequence if since is None else since),
     )
-
-
-def _keep_chunks(connection: apsw.Connection, old: Stored, start: int) -> None:
-    """Move the chunks from position `start` on to the old ones."""
+    holes = set(range(start, -(-old.size // CHUNK))).difference(position for (position,) in held)
+    for position in sorted(holes):
+        _keep_chunk(connection, old, position, False)
     connection.execute(
         "INSERT INTO old_chunk (node, position, sequence, body) "
         "SELECT node, position, ?, body FROM chunk WHERE node = ? AND position >= ?",

@@ -15,10 +15,11 @@ KINDS = (Kind.FILE, Kind.DIRECTORY, Kind.SYMLINK, Kind.FIFO, Kind.SOCKET, Kind.B
 FILE, DIRECTORY = 0, 1
 
 STAT = """n.id, n.kind, n.mode, n.owner, n."group", n.size, n.version, n.modified_ns, n.changed_ns,
-    n.created_ns, n.uid, n.gid, n.links, n.expires_ns, n.visibility, n.meta"""
-"""Columns of `node n` that `Names.stat` takes (the first 14), then the node class and the metadata."""
+    n.created_ns, n.uid, n.gid, n.links, n.expires_ns, ifnull(n.accessed_ns, n.modified_ns), ifnull(n.device, 0),
+    n.visibility, n.meta"""
+"""Columns of `node n` that `Names.stat` takes (the first 16), then the node class and the metadata."""
 
-STAT_WIDTH = 16
+STAT_WIDTH = 18
 
 
 class Names:
@@ -49,7 +50,7 @@ class Names:
                 raise CorruptStore(f"node {row[0]} has an unknown owner or kind; type: avm doctor") from None
             owner, group = self.users[row[3]], self.groups[row[4]]
         # Not Stat(...): on the path of every read, a named tuple's constructor is a third of what this costs.
-        return tuple.__new__(Stat, (row[0], KINDS[row[1]], row[2], owner, group, *row[5:14]))
+        return tuple.__new__(Stat, (row[0], KINDS[row[1]], row[2], owner, group, *row[5:16]))
 
     def user(self, id: int) -> str:
         """The name of a user id."""

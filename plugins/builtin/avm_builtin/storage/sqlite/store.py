@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from avm_builtin.storage.sqlite import backup, check, contents, forget, schema
+from avm_builtin.storage.sqlite import backup, check, contents, forget, ranges, schema
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, parse
 from avm_builtin.storage.sqlite.connection import (
@@ -23,6 +23,7 @@ from avm_builtin.storage.sqlite.connection import (
 from avm_builtin.storage.sqlite.past import SqlitePast
 from avm_builtin.storage.sqlite.rows import (
     DIRECTORY,
+    FILE,
     JOURNAL,
     STAT,
     STAT_WIDTH,
@@ -36,6 +37,7 @@ from avm_builtin.storage.sqlite.transaction import SqliteTransaction
 from vfs_core.bell import HEAD, Bell
 from vfs_core.errors import (
     ForeignStore,
+    Invalid,
     NewerStore,
     NotADirectory,
     NotFound,
@@ -74,6 +76,7 @@ _NAMED = """FROM (SELECT max(sequence) AS head FROM journal) AS j LEFT JOIN dire
     LEFT JOIN name m ON m.directory = d.id AND m.name = ? LEFT JOIN node n ON n.id = m.node"""
 _FIND = f"SELECT {STAT}, d.id, d.visibility, j.head {_NAMED}"
 _READ = f"SELECT {STAT}, d.id, d.visibility, j.head, n.body {_NAMED}"
+_READ_PART = f"SELECT {STAT}, d.id, d.visibility, j.head, n.body IS NULL AND n.size > 0 {_NAMED}"
 _META, _OWN, _EXPIRES = STAT_WIDTH - 1, STAT_WIDTH - 2, 13
 _LIVES = "(n.expires_ns IS NULL OR n.expires_ns > ?)"
 _PARENT, _WITHIN, _SEQUENCE, _BODY = STAT_WIDTH, STAT_WIDTH + 1, STAT_WIDTH + 2, STAT_WIDTH + 3
@@ -166,15 +169,50 @@ class SqliteStore(Store):
             return found._replace(data=body)
         return found
 
+    def read_range(
+        self, path: str, offset: int, size: int, approve: Callable[[Found], None] = approve_all
+    ) -> Found:
+        if offset < 0 or size < 0:
+            raise Invalid(f"{path}: an offset and a size are not negative")
+        with self._database.snapshot() as connection:
+            row = fetch(connection, _READ_PART, split(path))[0]
+            if self.bell.words[HEAD] > row[_SEQUENCE]:
+                self._suspect()
+            if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
+                found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
+                approve(found)
+                return found
+            found = Found(
+                path,
+                self._names.stat(row),
+                row[_WITHIN],
+                row[_OWN],
+                row[_PARENT],
+                row[_SEQUENCE],
+                0,
+                row[_META],
+            )
+            approve(found)
+            body = None
+            if not row[_BODY]:
+                body = fetch(connection, "SELECT body FROM node WHERE id = ?", (row[0],))[0][0]
+            stored = contents.Stored(row[0], row[5], row[6], 0, body)
+            return found._replace(data=ranges.read(connection, stored, offset, size))
+
+    def attributes(self, node: int) -> dict[str, bytes]:
+        return dict(
+            self._database.rows("SELECT name, value FROM xattr WHERE node = ? ORDER BY name", (node,))
+        )
+
     def _chunked(self, node: int, version: int, size: int) -> bytes | None:
         """The chunks of a node, or None if it is not at `version` any more."""
         rows = self._database.rows(
-            "SELECT position, body, (SELECT version FROM node WHERE id = ?1) FROM chunk WHERE node = ?1",
+            "SELECT c.position, c.body, n.version FROM node n LEFT JOIN chunk c ON c.node = n.id WHERE n.id = ?",
             (node,),
         )
-        if not rows or rows[0][2] != version:
+        if rows[0][2] != version:
             return None
-        return contents.assemble(size, [row[:2] for row in rows])
+        return contents.assemble(size, [row[:2] for row in rows if row[0] is not None])  # none: all is a hole
 
     def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:
         directory = self.find(path)
@@ -289,16 +327,17 @@ class SqliteStore(Store):
     def usage(self) -> list[Usage]:
         rows = self._database.rows(
             "SELECT d.visibility, n.visibility, count(*), sum(n.size) FROM node n JOIN name m ON m.node = n.id "
-            f"JOIN directory d ON d.id = m.directory WHERE n.kind <> ? AND {_LIVES} GROUP BY 1, 2",
-            (DIRECTORY, time.time_ns()),
+            f"JOIN directory d ON d.id = m.directory WHERE n.kind = ? AND {_LIVES} GROUP BY 1, 2",
+            (FILE, time.time_ns()),
         )
         return [Usage(*row) for row in rows]
 
     def tag_usage(self) -> list[TagUsage]:
         rows = self._database.rows(
             "SELECT t.name, d.visibility, n.visibility, count(*) FROM tag t JOIN node n ON n.id = t.node "
-            f"JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory WHERE {_LIVES} GROUP BY 1, 2, 3",
-            (time.time_ns(),),
+            f"JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory WHERE n.kind = ? AND {_LIVES} "
+            "GROUP BY 1, 2, 3",
+            (FILE, time.time_ns()),
         )
         return [TagUsage(*row) for row in rows]
 

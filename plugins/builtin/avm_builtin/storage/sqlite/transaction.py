@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import apsw
 
-from avm_builtin.storage.sqlite import contents, forget, trash
+from avm_builtin.storage.sqlite import attributes, contents, forget, ranges, trash
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
 from avm_builtin.storage.sqlite.connection import Database, Row, fetch
@@ -37,9 +37,22 @@ from vfs_core.errors import (
 from vfs_core.meta import EMPTY, merge, reverse_patch, tags_of
 from vfs_core.past import Purged, Retention, Trashed
 from vfs_core.path import MEMORY, NAME_MAX, PATH_MAX, PRIVATE, SHARED, is_within, join, space_of, split
-from vfs_core.storage import Charge, Check, Found, Moved, Operation, Transaction, charge_nobody
-from vfs_core.types import JSON, Access, Origin, Stat, User, Version
+from vfs_core.storage import (
+    Charge,
+    Check,
+    Found,
+    Moved,
+    Operation,
+    Snapshot,
+    Transaction,
+    charge_nobody,
+)
+from vfs_core.types import JSON, Access, Kind, Origin, Stat, User, Version
 from vfs_core.visibility import DirectoryClass, NodeClass
+
+SIZE_MAX = 2**40
+"""Bytes that a file may have: positions of chunks, and what a walk over them takes, are bounded by it."""
+_SETGID = 0o2000
 
 FIXED = frozenset({"/", MEMORY, PRIVATE, SHARED})
 """Directories that every store has and keeps."""
@@ -201,15 +214,11 @@ class SqliteTransaction(Transaction):
             place = self._judge_creation(path)
             if base_version:
                 raise Conflict(f"{path} does not exist, and the write was based on version {base_version}")
-            return self._create_file(path, place, data, journal.WRITE, patch, parents)
+            return self._create_file(path, place, self._filled(path, data), journal.WRITE, patch, parents)
         self._judge_taken(Operation.WRITE, path, row)
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
-        if base_version is not None and base_version != row[6]:
-            raise Conflict(
-                f"{path} is at version {row[6]}, and the write was based on version {base_version}: "
-                f"read it again and merge"
-            )
+        self._refuse_base(path, row, base_version)
         meta = row[_META] if patch is None else merge(row[_META], patch)
         self._charge(path, len(data) - row[5], 0)
         written = contents.replace(self._connection, _stored(row), data)
@@ -218,13 +227,73 @@ class SqliteTransaction(Transaction):
     def append(self, path: str, data: bytes) -> Version:
         row = self._locate(path)
         if row is None:
-            return self._create_file(path, self._judge_creation(path), data, journal.APPEND, None, True)
+            place = self._judge_creation(path)
+            return self._create_file(path, place, self._filled(path, data), journal.APPEND, None, True)
         self._judge_taken(Operation.WRITE, path, row)
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
         self._charge(path, len(data), 0)
         written = contents.append(self._connection, _stored(row), data)
         return self._commit_content(path, row, written, journal.APPEND, row[_META])
+
+    def write_range(
+        self, path: str, offset: int, data: bytes, *, snapshot: Snapshot | None = None
+    ) -> Version:
+        row = self._require_file(path)
+        if offset < 0 or offset + len(data) > SIZE_MAX:
+            raise Invalid(f"{path}: a file holds bytes from 0 to {SIZE_MAX:,}, not at {offset:,}")
+        self._charge(path, max(0, offset + len(data) - row[5]), 0)
+        written = ranges.write(self._connection, _stored(row), offset, data, snapshot)
+        return self._commit_content(path, row, written, journal.WRITE, row[_META])
+
+    def truncate(self, path: str, size: int, *, snapshot: Snapshot | None = None) -> Version:
+        row = self._require_file(path)
+        if not 0 <= size <= SIZE_MAX:
+            raise Invalid(f"{path}: a size is from 0 to {SIZE_MAX:,} bytes, not {size:,}")
+        self._charge(path, size - row[5], 0)
+        written = ranges.truncate(self._connection, _stored(row), size, snapshot)
+        return self._commit_content(path, row, written, journal.TRUNCATE, row[_META])
+
+    def _require_file(self, path: str) -> Row:
+        row = self._require(path)
+        self._check(Operation.WRITE, self._found(path, row))
+        if row[1] != FILE:
+            raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
+        return row
+
+    def write_blocks(
+        self,
+        path: str,
+        blocks: Iterable[bytes],
+        *,
+        patch: Mapping[str, JSON] | None = None,
+        base_version: int | None = None,
+        parents: bool = True,
+    ) -> Version:
+        chunks = ranges.rechunk(blocks)
+        with self._whole():
+            row = self._locate(path)
+            if row is None:
+                place = self._judge_creation(path)
+                if base_version:
+                    raise Conflict(
+                        f"{path} does not exist, and the write was based on version {base_version}"
+                    )
+
+                def fill(node: int) -> contents.Written:
+                    written = contents.pour(self._connection, contents.Stored(node, 0, 0, 0, b""), chunks)
+                    self._charge(path, written.size, 1)
+                    return written
+
+                return self._create_file(path, place, fill, journal.WRITE, patch, parents)
+            self._judge_taken(Operation.WRITE, path, row)
+            if row[1] != FILE:
+                raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
+            self._refuse_base(path, row, base_version)
+            meta = row[_META] if patch is None else merge(row[_META], patch)
+            written = contents.pour(self._connection, _stored(row), chunks)
+            self._charge(path, written.size - row[5], 0)
+            return self._commit_content(path, row, written, journal.WRITE, meta)
 
     def update_meta(self, path: str, patch: Mapping[str, JSON]) -> dict[str, JSON]:
         row = self._require(path)
@@ -238,6 +307,15 @@ class SqliteTransaction(Transaction):
             self._touched.append(row[0])
         loaded: dict[str, JSON] = json.loads(meta)
         return loaded
+
+    @staticmethod
+    def _refuse_base(path: str, row: Row, base_version: int | None) -> None:
+        """Refuse a write that was based on another version than the present one."""
+        if base_version is not None and base_version != row[6]:
+            raise Conflict(
+                f"{path} is at version {row[6]}, and the write was based on version {base_version}: "
+                f"read it again and merge"
+            )
 
     def _commit_content(
         self,
@@ -332,22 +410,27 @@ class SqliteTransaction(Transaction):
         )
         return _Place(node.id, path, within, node.visibility)
 
+    def _filled(self, path: str, data: bytes) -> Callable[[int], contents.Written]:
+        """What stores the whole content of a new file."""
+        self._charge(path, len(data), 1)
+        return lambda node: contents.create(self._connection, node, data)
+
     def _create_file(
         self,
         path: str,
         place: _Place,
-        data: bytes,
+        fill: Callable[[int], contents.Written],
         operation: str,
         patch: Mapping[str, JSON] | None,
         parents: bool,
     ) -> Version:
+        """Make a file; `fill` stores its content, given the id that it gets."""
         meta = EMPTY if patch is None else merge(EMPTY, patch)
-        self._charge(path, len(data), 1)
         place = self._make_parents(path, place, parents)
         self._agent(space_of(path) or self._origin.agent)  # rows of new agents come before the node's
         self._agent(self._origin.agent)
         self._agent(self._origin.actor)
-        written = contents.create(self._connection, self._sequence + 1, data)
+        written = fill(self._sequence + 1)
         node = self._insert_node(path, place, FILE, operation, written, meta)
         if meta is not EMPTY:
             self._set_tags(node.id, EMPTY, meta)
@@ -368,22 +451,32 @@ class SqliteTransaction(Transaction):
         operation: str,
         written: contents.Written | None = None,
         meta: str = EMPTY,
+        *,
+        details: Mapping[str, JSON] | None = None,
+        device: int | None = None,
     ) -> _New:
         """A new node under a name: its id is the sequence of its journal row."""
         name = space_of(path) or self._origin.agent  # what is made in a private space belongs to its agent
         owner = self._agent(name)
-        mode = _new_mode(path, kind)
-        visibility = self._classes.plain(self._connection, name, name, mode)
+        mode, group, gid = _new_mode(path, kind), name, self._origin.gid
+        above = self._classes.node(place.own, self._connection)
+        if above.mode & _SETGID:
+            group = above.group
+            gid = self._execute("SELECT gid FROM node WHERE id = ?", (place.id,))[0][0]
+            mode |= _SETGID if kind == DIRECTORY else 0
+        visibility = self._classes.plain(self._connection, name, group, mode)
         content = written or contents.Written(0, b"", None)
         version = 1 if kind == FILE else 0
         self._agent(self._origin.actor)
         node = self._sequence + 1
-        now, _ = self._journal(operation, node, path, version, content.size, content.hash or None)
+        now, _ = self._journal(
+            operation, node, path, version, content.size, content.hash or None, details=details
+        )
         self._execute(
             f"INSERT INTO node VALUES ({', '.join('?' * 23)})",
             (
-                node, kind, mode, owner, self._names.group_ids[name], content.size, version, now, now, now,
-                self._origin.uid, self._origin.gid, 1, None, visibility, node, node, None, None, None,
+                node, kind, mode, owner, self._names.group_ids[group], content.size, version, now, now, now,
+                self._origin.uid, gid, 1, None, visibility, node, node, None, None, device,
                 content.hash or None, meta, content.body,
             ),
         )  # fmt: skip
@@ -393,6 +486,54 @@ class SqliteTransaction(Transaction):
         self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, place.id))
         self._touched += (node, place.id)
         return self._New(node, visibility, now)
+
+    def make_special(self, path: str, kind: Kind, *, target: str = "", device: int = 0) -> Stat:
+        row = self._locate(path)
+        if row is not None:
+            self._judge_taken(Operation.STAT, path, row)
+            raise Exists(f"{path} exists already")
+        place = self._judge_creation(path)
+        if kind in (Kind.FILE, Kind.DIRECTORY):
+            raise Invalid(f"{path}: a {kind} is made by writing or mkdir")
+        body = target.encode()
+        if kind is Kind.SYMLINK and not (0 < len(body) < PATH_MAX and "\0" not in target):
+            raise Invalid(f"{path}: the target of a symlink is 1 to {PATH_MAX - 1} bytes without NUL")
+        if not 0 <= device < 2**63:
+            raise Invalid(f"{path}: {device} is no device number")
+        self._charge(path, len(body), 1)
+        place = self._make_parents(path, place, False)
+        operation = journal.SYMLINK if kind is Kind.SYMLINK else journal.MKNOD
+        details: dict[str, JSON] = {"kind": str(kind), "device": device}
+        written = contents.Written(len(body), b"", body)
+        self._insert_node(path, place, KINDS.index(kind), operation, written, details=details, device=device)
+        return self._names.stat(self._require(path))
+
+    def hard_link(self, source: str, new: str) -> Stat:
+        row = self._require(source)
+        self._check(Operation.WRITE, self._found(source, row))
+        taken = self._locate(new)
+        if taken is not None:
+            self._judge_taken(Operation.STAT, new, taken)
+            raise Exists(f"{new} exists already")
+        place = self._judge_creation(new)
+        if row[1] == DIRECTORY:
+            raise IsADirectory(f"{source} is a directory, which has one name")
+        with self._whole():
+            place = self._make_parents(new, place, False)
+            self._judge_widening(source, row, place)
+            self._carry_widened(row[0], source)
+            now, sequence = self._journal(journal.HARD_LINK, row[0], new, row[6], row[5], old_path=source)
+            self._execute(
+                "INSERT INTO name (directory, name, node, since) VALUES (?, ?, ?, ?)",
+                (place.id, split(new)[1], row[0], sequence),
+            )
+            self._execute("UPDATE node SET links = links + 1, changed_ns = ? WHERE id = ?", (now, row[0]))
+            self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, place.id))
+            if self._widens(row, place):
+                self._widened(row[0], row[1], sequence)
+            self._everything |= bool(self._classes.node(row[_OWN], self._connection).shares)
+            self._touched += (row[0], place.id)
+        return self._names.stat(self._require(new))
 
     # --- removing and moving -----------------------------------------------------------------------
 
@@ -574,8 +715,8 @@ class SqliteTransaction(Transaction):
         else:
             self._judge_taken(Operation.DELETE if replace else Operation.STAT, new, target, place.own)
         self._refuse_fixed(old, "moved")
-        if old == new:
-            return Moved(0, self._sequence)
+        if old == new or (target is not None and target[0] == row[0]):
+            return Moved(0, self._sequence)  # POSIX: nothing, where both are names of one node
         if is_within(new, old):
             raise Invalid(f"{old} cannot be moved into itself ({new})")
         if row[1] == DIRECTORY and len(new) > len(old):
@@ -714,6 +855,58 @@ class SqliteTransaction(Transaction):
         before = {"owner": own.owner, "group": own.group}
         details = {"owner": new.owner, "group": new.group, journal.BEFORE: before}
         return self._reclassify(path, row, new, journal.OWNER, details)
+
+    def set_posix_owner(self, path: str, uid: int | None = None, gid: int | None = None) -> Stat:
+        row = self._require(path)
+        self._check(Operation.MODE, self._found(path, row))
+        new = (row[10] if uid is None else uid, row[11] if gid is None else gid)
+        if not all(0 <= number < 2**32 for number in new):
+            raise Invalid(f"{path}: uid and gid are from 0 to 4,294,967,295")
+        if new != (row[10], row[11]):
+            details = {"uid": new[0], "gid": new[1], journal.BEFORE: {"uid": row[10], "gid": row[11]}}
+            now, _ = self._journal(journal.CHOWN, row[0], path, row[6], row[5], details=details)
+            self._execute(
+                "UPDATE node SET uid = ?, gid = ?, changed_ns = ? WHERE id = ?", (*new, now, row[0])
+            )
+            self._touched += (row[0], row[_PARENT])
+        return self._names.stat(self._require(path))
+
+    def set_times(self, path: str, accessed_ns: int | None = None, modified_ns: int | None = None) -> Stat:
+        row = self._require(path)
+        self._check(Operation.WRITE, self._found(path, row))
+        new = (
+            row[14] if accessed_ns is None else accessed_ns,
+            row[7] if modified_ns is None else modified_ns,
+        )
+        if not all(-(2**63) <= moment < 2**63 for moment in new):
+            raise Invalid(f"{path}: a time is out of what can be kept")
+        details = {"accessed_ns": new[0], "modified_ns": new[1]}
+        now, _ = self._journal(journal.TIMES, row[0], path, row[6], row[5], details=details)
+        self._execute(
+            "UPDATE node SET accessed_ns = ?, modified_ns = ?, changed_ns = ? WHERE id = ?",
+            (*new, now, row[0]),
+        )
+        self._touched += (row[0], row[_PARENT])
+        return self._names.stat(self._require(path))
+
+    def set_attribute(
+        self, path: str, name: str, value: bytes, *, create: bool = False, replace: bool = False
+    ) -> None:
+        row = self._require(path)
+        self._check(Operation.WRITE, self._found(path, row))
+        attributes.put(self._connection, row[0], path, name, value, create=create, replace=replace)
+        self._attribute_changed(path, row, name)
+
+    def remove_attribute(self, path: str, name: str) -> None:
+        row = self._require(path)
+        self._check(Operation.WRITE, self._found(path, row))
+        attributes.remove(self._connection, row[0], path, name)
+        self._attribute_changed(path, row, name)
+
+    def _attribute_changed(self, path: str, row: Row, name: str) -> None:
+        now, _ = self._journal(journal.XATTR, row[0], path, row[6], row[5], details={"name": name})
+        self._execute("UPDATE node SET changed_ns = ? WHERE id = ?", (now, row[0]))
+        self._touched.append(row[0])
 
     def share(self, path: str, agent: str, access: Access | None) -> None:
         if access not in ("r", "rw", None):
