@@ -167,14 +167,14 @@ class SqliteStore(Store):
         return found
 
     def _chunked(self, node: int, version: int, size: int) -> bytes | None:
-        """The chunks of a node, or None if it is not at `version` any more."""
+        """The content of a node's chunks, or None if it is not at `version` any more."""
         rows = self._database.rows(
-            "SELECT position, body, (SELECT version FROM node WHERE id = ?1) FROM chunk WHERE node = ?1",
+            "SELECT n.version, c.position, c.body FROM node n LEFT JOIN chunk c ON c.node = n.id WHERE n.id = ?",
             (node,),
         )
-        if not rows or rows[0][2] != version:
+        if not rows or rows[0][0] != version:
             return None
-        return contents.assemble(size, [row[:2] for row in rows])
+        return contents.assemble(size, [row[1:] for row in rows if row[1] is not None])
 
     def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:
         directory = self.find(path)
@@ -385,6 +385,8 @@ class SqliteStore(Store):
             try:
                 rows = fetch(self._database.writer(), "SELECT max(sequence) FROM journal")
                 self.bell.heal(rows[0][0] or 0)
+            except apsw.Error as error:
+                raise self._database.translate(error) from error
             finally:
                 self._database.rollback()
 
