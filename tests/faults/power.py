@@ -168,14 +168,20 @@ class Failure(NamedTuple):
 
 
 def failures(
-    log: Sequence[Entry], count: int, generator: random.Random, *, ignore_syncs: bool = False
+    log: Sequence[Entry],
+    count: int,
+    generator: random.Random,
+    *,
+    early: bool = False,
+    ignore_syncs: bool = False,
 ) -> Iterator[Failure]:
-    """So many power failures at random points of the log, after its first mark, in order.
+    """So many power failures at random points of the log, after its first mark (`early`: before it), in order.
 
     With `ignore_syncs` the disk lies: it says that it has synced and has not.
     """
     first = next(index for index, entry in enumerate(log) if isinstance(entry, Mark))
-    points = sorted(generator.randrange(first + 1, len(log) + 1) for _ in range(count))
+    low, high = (0, first) if early else (first + 1, len(log))
+    points = sorted(generator.randint(low, high) for _ in range(count))
     files: dict[str, _Disk] = {}
     mark, done = 0, 0
     for point in points:

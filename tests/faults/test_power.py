@@ -97,7 +97,7 @@ def _restore(directory: Path, failure: Failure, recording: Recording, generator:
     directory.mkdir()
     for name, content in failure.files.items():
         (directory / name).write_bytes(content)
-    seen = [bell for head, bell in recording.bells.items() if head <= failure.mark]
+    seen = [bell for head, bell in recording.bells.items() if head <= failure.mark] or [b""]
     fate = generator.choice(("gone", "empty", "zeros", "pages", "pages"))
     if fate != "gone":
         size = 0 if fate == "empty" else len(seen[0])
@@ -158,6 +158,21 @@ def test_full_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
 def test_normal_loses_no_more_than_the_last_changes(tmp_path: Path) -> None:
     verdicts = _verdicts(tmp_path, "normal", 60, 2)
     assert set(verdicts) == {"", "lost"}, verdicts
+
+
+@pytest.mark.parametrize("durability", ["full", "normal"])
+def test_what_is_left_of_a_store_that_was_being_made_becomes_one(
+    tmp_path: Path, durability: Durability
+) -> None:
+    generator = random.Random(5)
+    recording = _record(tmp_path / "recorded", durability, 5)
+    for number, failure in enumerate(failures(recording.log, 40, generator, early=True)):
+        db = _restore(tmp_path / str(number), failure, recording, generator)
+        with Kernel(None, db) as kernel:
+            session = kernel.session("owner")
+            session.write(f"{PLACE}/after.md", "word after")
+            assert [hit.path for hit in session.search("after").hits] == [f"{PLACE}/after.md"]
+            assert {finding.level for finding in kernel.store.verify()} == {"ok"}
 
 
 @pytest.mark.soak
