@@ -52,6 +52,7 @@ def _record(directory: Path, durability: Durability, seed: int, synchronous: str
     ):
         session = kernel.session("owner")
         held: dict[str, bytes] = {}
+        states[kernel.writable_store().head().sequence] = {}
         for number in range(CHANGES):
             _change(session, held, generator, number)
             head = kernel.store.head().sequence
