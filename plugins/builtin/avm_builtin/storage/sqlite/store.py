@@ -21,6 +21,7 @@ from avm_builtin.storage.sqlite.connection import (
     read_only_reason,
 )
 from avm_builtin.storage.sqlite.past import SqlitePast
+from avm_builtin.storage.sqlite.place import check_place
 from avm_builtin.storage.sqlite.rows import (
     DIRECTORY,
     JOURNAL,
@@ -100,9 +101,11 @@ class SqliteStore(Store):
         """Open the database at `context.location`, making or migrating it where it can be written.
 
         A directory that is made gets mode 0700, the file 0600; a directory that was there keeps its mode.
-        Raises NotFound, ForeignStore, NewerStore, CorruptStore, ReadOnly.
+        Raises NotFound, ForeignStore, NewerStore, CorruptStore, ReadOnly, and StoreError on a network file system.
         """
         path = context.location
+        if path != ":memory:":
+            check_place(path)
         exists = path != ":memory:" and _exists(path)
         if exists and Path(path).is_dir():
             raise ForeignStore(f"{path} is a directory, not an AVM store; name a file in it with --db")
