@@ -36,6 +36,7 @@ from avm_builtin.storage.sqlite.rows import (
 from avm_builtin.storage.sqlite.transaction import SqliteTransaction
 from vfs_core.bell import HEAD, Bell
 from vfs_core.errors import (
+    CorruptStore,
     ForeignStore,
     NewerStore,
     NotADirectory,
@@ -127,7 +128,9 @@ class SqliteStore(Store):
         if path == ":memory:":
             return cls(database, store_uuid, Bell.private())
         where, mode = f"{side_base(path)}.bell", os.stat(path).st_mode & 0o666
-        store = cls(database, store_uuid, Bell.open(where, store_uuid, writable=writable, mode=mode))
+        bell = Bell.open(where, _bell_identity(store_uuid, database), writable=writable, mode=mode)
+        store = cls(database, store_uuid, bell)
+        database.when_moved = bell.let_go
         if writable and not store.bell.writable:
             # A change that is not announced would leave others with stale reads.
             store.writable = False
@@ -143,7 +146,7 @@ class SqliteStore(Store):
         row = self._database.rows(_FIND, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
-        if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
+        if row[0] is None or (row[_EXPIRES] is not None and self._expired(row[_EXPIRES])):
             return absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
         return Found(
             path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META]
@@ -153,7 +156,7 @@ class SqliteStore(Store):
         row = self._database.rows(_READ, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
-        if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
+        if row[0] is None or (row[_EXPIRES] is not None and self._expired(row[_EXPIRES])):
             found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
             approve(found)
             return found
@@ -168,6 +171,11 @@ class SqliteStore(Store):
                 return self.read(path, approve)  # changed between the two statements
             return found._replace(data=body)
         return found
+
+    def _expired(self, expires_ns: object) -> bool:
+        if not isinstance(expires_ns, int):  # no STRICT table holds anything else, a damaged page may
+            raise CorruptStore(f"{self.location} is damaged (an expiry is no number); type: avm doctor")
+        return expires_ns <= time.time_ns()
 
     def _chunked(self, node: int, version: int, size: int) -> bytes | None:
         """The content of a node's chunks, or None if it is not at `version` any more."""
@@ -408,9 +416,12 @@ class SqliteStore(Store):
                 finally:
                     database.close()
             with self._database.mutex:
-                backup.put_back(self._database, copy, origin, self.bell.replace)
+                backup.put_back(self._database, copy, origin, self._announce_replacement)
         self.bell.ring()
         return head
+
+    def _announce_replacement(self, uuid: str, sequence: int) -> None:
+        self.bell.replace(_bell_identity(uuid, self._database), sequence)
 
     def scrub(self) -> bool:
         with self._database.mutex:
@@ -464,6 +475,15 @@ def _make_file(path: str) -> None:
         raise ReadOnly(f"{path} cannot be made: {error.strerror}") from error
 
 
+def _bell_identity(store: str, database: Database) -> str:
+    """What the bell tells stores apart by, as a uuid: the store, the version of its tables, and its file.
+
+    So whoever opens a migrated store, or another file in the old one's place, announces it to all who have the old.
+    (The inode without the device: that of one file may differ between containers.)
+    """
+    return str(uuid.uuid5(uuid.UUID(store), f"{schema.VERSION} {database.inode}"))
+
+
 def _prepare(database: Database, founder: Origin) -> str:
     """Check that the file is ours, make or migrate the tables, and return the store's uuid."""
     version = _version(database)
@@ -475,6 +495,7 @@ def _prepare(database: Database, founder: Origin) -> str:
                 f"{database.path} was made by an older AVM and must be migrated: {read_only_reason(database.path)}"
             )
         _migrate(database, founder)
+    database.schema = schema.VERSION
     return str(database.rows("SELECT value FROM info WHERE key = 'uuid'")[0][0])
 
 
