@@ -76,12 +76,12 @@ def _answers(db: str, queries: int) -> list[list[tuple[str, float]]]:
         ]
 
 
-def _kill(crew: Crew, tmp_path: Path, kills: int, queries: int, seed: int) -> None:
+def _kill(crew: Crew, tmp_path: Path, kills: int, queries: int, seed: int, sabotage: bool = False) -> None:
     db, directory = str(tmp_path / "avm.db"), tmp_path / "notes"
     directory.mkdir()
-    told = crew.launch("killing", "massacre", db=db, directory=str(directory), kills=kills, seed=seed).result(
-        3000
-    )
+    told = crew.launch(
+        "killing", "massacre", db=db, directory=str(directory), kills=kills, seed=seed, sabotage=sabotage
+    ).result(3000)
     assert told == {"killed": kills, "wrong": [], "stale": []}
 
     notes = {
@@ -122,3 +122,8 @@ def test_nothing_is_lost_over_200_kills(crew: Crew, tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_nothing_is_lost_over_1000_kills(crew: Crew, tmp_path: Path) -> None:
     _kill(crew, tmp_path, 1000, 1000, 2)
+
+
+def test_it_is_noticed_when_a_writer_acknowledges_too_soon(crew: Crew, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="write-"):
+        _kill(crew, tmp_path, 40, 10, 3, sabotage=True)

@@ -16,6 +16,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,10 @@ def text_of(generator: random.Random) -> str:
     return " ".join(generator.choices(WORDS, k=generator.choice((5, 50, 5_000)))) + "\n"
 
 
-def write(session: Session, name: str, seed: int, note: Callable[[list[Any]], None]) -> None:
-    """Change a directory of its own, and the log of all, until killed."""
+def write(
+    session: Session, name: str, seed: int, note: Callable[[list[Any]], None], early: bool = False
+) -> None:
+    """Change a directory of its own, and the log of all, until killed; `early`: acknowledging it too soon."""
     generator = random.Random(seed)
     home = f"{PLACE}/{name}"
     held: list[str] = []
@@ -65,6 +68,8 @@ def write(session: Session, name: str, seed: int, note: Callable[[list[Any]], No
         else:
             step = [what, path]
         note(["try", *step])
+        if early:
+            note(["done"])
         if what == "log":
             session.append(step[1], step[2])
         elif what == "write":
@@ -82,7 +87,8 @@ def write(session: Session, name: str, seed: int, note: Callable[[list[Any]], No
             held.remove(path)
         else:
             session.share(path, FRIEND, "r")
-        note(["done"])
+        if not early:
+            note(["done"])
 
 
 def follow(session: Session, name: str, seed: int, note: Callable[[list[Any]], None]) -> None:
@@ -153,7 +159,7 @@ def survive(session: Session, stop: Path) -> list[str]:
 ROLES = [*[write] * WRITERS, *[follow] * FOLLOWERS, *[read] * READERS]
 
 
-def massacre(db: str, directory: str, kills: int, seed: int) -> dict[str, Any]:
+def massacre(db: str, directory: str, kills: int, seed: int, sabotage: bool = False) -> dict[str, Any]:
     """Kill so many processes, replacing each; then let a survivor judge its cache. None is left at the end."""
     ready()
     _warm_up()
@@ -164,8 +170,11 @@ def massacre(db: str, directory: str, kills: int, seed: int) -> dict[str, Any]:
 
     def start(number: int) -> int:
         role = ROLES[number % len(ROLES)]
+        name = f"{role.__name__}-{number}"
         durability = generator.choice(("full", "normal"))
-        return _fork(notes, db, role, f"{role.__name__}-{number}", seed + number, durability)
+        if sabotage and role is write:
+            return _fork(notes, db, partial(write, early=True), name, seed + number, durability)
+        return _fork(notes, db, role, name, seed + number, durability)
 
     def outlive() -> None:
         with open_kernel(db, "normal") as kernel:
