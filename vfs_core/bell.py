@@ -21,11 +21,12 @@ import mmap
 import os
 import uuid as uuids
 from collections.abc import Collection
+from contextlib import suppress
 
 MAGIC = 0x4C4C45424D5641  # "AVMBELL"
 LAYOUT = 1
 SLOTS = 4096
-_MAGIC, _LAYOUT, _UUID, HEAD, EPOCH, _RING = 0, 1, 2, 4, 5, 8
+_MAGIC, _LAYOUT, _UUID, HEAD, EPOCH, _RING, _FLOOR = 0, 1, 2, 4, 5, 8, 9
 FIRST_SLOT = 64
 SILENT = (1 << 64) - 1
 """The epoch of a bell that nothing is ever fresh by."""
@@ -104,9 +105,13 @@ class Bell:
         )
 
     def _take_over(self, uuid: str) -> None:
-        """Set up a new file, or one left by a store that a backup replaced: everything cached by it is stale."""
+        """Set up a new file, or one left by another store: everything cached by it is stale, for good.
+
+        That store's sequences may have been higher than this one's ever were: until the journal has passed them, the
+        floor keeps the epoch above them, and reads are cold.
+        """
         words = self.words
-        words[EPOCH] = max(words[HEAD:]) + 1 if words[_MAGIC] == MAGIC else 1
+        words[_FLOOR] = words[EPOCH] = max(words[HEAD:]) + 1 if words[_MAGIC] == MAGIC else 1
         words[_UUID], words[_UUID + 1] = _halves(uuid)
         words[_LAYOUT] = LAYOUT
         words[_MAGIC] = MAGIC
@@ -116,12 +121,17 @@ class Bell:
         """Whether a backup has been put in the place of the store that this bell was opened for."""
         return self.words[_UUID] != self._store
 
+    def let_go(self) -> None:
+        """Count the store as replaced from now on, for this process, whatever the file says."""
+        self._store = -1
+
     def replace(self, uuid: str, sequence: int) -> None:
         """Announce, inside the write lock and before the commit, that another store takes this one's place.
 
         Its rows go on from `sequence`, so whatever was cached before is stale for good.
         """
-        self.words[EPOCH] = self.words[HEAD] = sequence
+        self.words[EPOCH] = max(sequence, self.words[_FLOOR])
+        self.words[HEAD] = sequence
         self.words[_UUID], self.words[_UUID + 1] = _halves(uuid)
 
     @property
@@ -136,7 +146,7 @@ class Bell:
         """
         words = self.words
         if everything or len(nodes) > EPOCH_THRESHOLD:
-            words[EPOCH] = sequence
+            words[EPOCH] = max(sequence, words[_FLOOR])
         else:
             for node in nodes:
                 words[FIRST_SLOT + (node & (SLOTS - 1))] = sequence
@@ -145,7 +155,9 @@ class Bell:
     def ring(self) -> None:
         """Wake whoever watches the file. After the commit; a store through the map wakes nobody."""
         if self._fd is not None:
-            os.pwrite(self._fd, b"\1", _RING * 8)
+            # The change is there, and its announcement with it: who is not woken sees it when it next looks.
+            with suppress(OSError):
+                os.pwrite(self._fd, b"\1", _RING * 8)
 
     def is_ahead(self, sequence: int) -> bool:
         """Whether some word is above the journal's last sequence (a writer at work, or one that died)."""
@@ -154,7 +166,8 @@ class Bell:
     def heal(self, sequence: int) -> None:
         """Lower every word above `sequence`. Only under the store's write lock, with no change pending."""
         words = self.words
-        for index in (HEAD, EPOCH, *range(FIRST_SLOT, WORDS)):
+        words[EPOCH] = max(min(words[EPOCH], sequence), words[_FLOOR])
+        for index in (HEAD, *range(FIRST_SLOT, WORDS)):
             if words[index] > sequence:
                 words[index] = sequence
 

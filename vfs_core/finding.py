@@ -74,7 +74,7 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
         else:
             exhausted = True
         names: dict[int, list[Found]] = {}
-        for found in session.store.nodes([match.node for match in page]):
+        for found in judge.store.nodes([match.node for match in page]):
             names.setdefault(found.stat.id if found.stat else 0, []).append(found)
         for match in page:
             for found in names.get(match.node, ()):
@@ -91,7 +91,7 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
         current = found
         if found.stat.size <= _SNIPPET_BYTES:
             try:
-                current = session.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
+                current = judge.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
             except (NotFound, Denied):
                 continue  # closed, moved or deleted since: the next search will say so
         if current.stat is None or current.stat.id != found.stat.id:
@@ -112,12 +112,12 @@ def check_link(kind: str, weight: float) -> None:
 def links(session: Session, found: Found) -> list[Link]:
     """The links of a node, to what the agent may read."""
     assert found.stat is not None
-    me = found.stat.id
-    rows = [row for row in session.store.links(me) if row.source == me or row.kind in SYMMETRIC_LINKS]
+    me, judge = found.stat.id, session.judge
+    rows = [row for row in judge.store.links(me) if row.source == me or row.kind in SYMMETRIC_LINKS]
     others = {row.target if row.source == me else row.source for row in rows}
     paths: dict[int, str] = {}
-    for other in session.store.nodes(sorted(others)):
-        if other.stat is not None and session.judge.allows(Operation.READ, other):
+    for other in judge.store.nodes(sorted(others)):
+        if other.stat is not None and judge.allows(Operation.READ, other):
             paths.setdefault(other.stat.id, other.path)
     result = {
         Link(found.path, row.kind, paths[end], row.weight)
@@ -130,9 +130,10 @@ def links(session: Session, found: Found) -> list[Link]:
 def tag_counts(session: Session) -> dict[str, int]:
     """Tags of what the agent may read, with their counts."""
     counts: dict[str, int] = {}
-    if session.judge.sees_by_class:
-        visible = session.judge.visible()
-        for usage in session.store.tag_usage():
+    judge = session.judge
+    if judge.sees_by_class:
+        visible = judge.visible()
+        for usage in judge.store.tag_usage():
             if (usage.within, usage.own) in visible:
                 counts[usage.tag] = counts.get(usage.tag, 0) + usage.files
     else:
@@ -144,7 +145,8 @@ def tag_counts(session: Session) -> dict[str, int]:
 
 def stats(session: Session) -> Stats:
     """Count what the agent may read."""
-    judge, store = session.judge, session.store
+    judge = session.judge
+    store = judge.store
     notes = size = private = 0
     agent = session.principal.agent
     if judge.sees_by_class:

@@ -66,7 +66,9 @@ class Kernel:
         self._mutex = threading.RLock()
         self._snapshot = self._compile()
         self.generation = 0
-        self.location = str(db) if db is not None else str(self.config.storage.path or default_store_path())
+        self.location = _absolute(
+            str(db) if db is not None else str(self.config.storage.path or default_store_path())
+        )
         self._store: Store | None = None
         self._stand_in: Store | None = None
         self._runners: dict[str, tuple[Store, Runner, SearchBackend]] = {}
@@ -356,6 +358,11 @@ class Kernel:
         self._runners = {}
         for session in list(self._sessions):
             session.after_fork()
+
+
+def _absolute(location: str) -> str:
+    """A file's place, whatever directory the process goes to later; anything else (a database's address) as it is."""
+    return location if location == MEMORY_LOCATION or "://" in location else str(Path(location).absolute())
 
 
 _kernels: weakref.WeakSet[Kernel] = weakref.WeakSet()

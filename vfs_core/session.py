@@ -126,8 +126,9 @@ class Session:
 
     def _read_stored(self, text: str, path: str) -> Node:
         kernel = self.kernel
-        generation, store = kernel.generation, kernel.store
-        found = store.read(path, self.judge.check_read)
+        generation, judge = kernel.generation, self.judge
+        store = judge.store
+        found = store.read(path, judge.check_read)
         stat = found.stat
         assert stat is not None
         if stat.kind is Kind.DIRECTORY:
@@ -174,12 +175,13 @@ class Session:
 
     def find(self, path: str, operation: Operation) -> Found | None:
         """The name in the store, judged; None for a directory that exists only above providers."""
-        found = self.store.find(path)
+        judge = self.judge
+        found = judge.store.find(path)
         if found.stat is None and self._is_synthetic(path):
-            if not self.judge.knows_directory(path):
+            if not judge.knows_directory(path):
                 raise NotFound.at(path)
             return None
-        self.judge.check(operation, found)
+        judge.check(operation, found)
         return found
 
     # --- listing ---------------------------------------------------------------------------------
@@ -234,13 +236,13 @@ class Session:
         """What the store has in a directory, page by page."""
         judge = self.judge
         judge.check_ceiling(Operation.LIST, path)
-        found = self.store.find(path)
+        found = judge.store.find(path)
         if found.stat is None and self._is_synthetic(path):
             return
         listable = found.stat is None or found.stat.is_directory
         judge.check(Operation.LIST if listable else Operation.STAT, found)
         while True:
-            page = self.store.children(path, after, size)
+            page = judge.store.children(path, after, size)
             judge.check(Operation.LIST, page.directory)
             for found in page.entries:
                 if judge.allows(Operation.STAT, found):
@@ -276,14 +278,15 @@ class Session:
         """What the agent may know of in a stored directory; nothing if it may not be listed, or has gone."""
         after = ""
         while True:
+            judge = self.judge
             try:
-                page = self.store.children(path, after)
+                page = judge.store.children(path, after)
             except NotADirectory:
                 return
-            if not self.judge.allows(Operation.LIST, page.directory):
+            if not judge.allows(Operation.LIST, page.directory):
                 return
             for child in page.entries:
-                if self.judge.allows(Operation.STAT, child):
+                if judge.allows(Operation.STAT, child):
                     yield child
             if not page.more:
                 return
@@ -718,7 +721,11 @@ class Session:
 
     @property
     def judge(self) -> Judge:
-        """The policy as it applies to this session on the present store and configuration."""
+        """The policy as it applies to this session on the present store and configuration.
+
+        What it judges must have been read from `judge.store`: another may be in its place by the next access (the
+        first process to write has made one, a backup was put back), where the same class ids mean something else.
+        """
         policy, store = self.kernel.policy, self.kernel.store
         judge = self._judge
         if judge is None or judge.policy is not policy or judge.store is not store:
@@ -755,8 +762,9 @@ class Session:
 
     def require_stored(self, text: str, operation: Operation) -> Found:
         """The name in the store, judged. Raises Unsupported for providers' paths."""
-        found = self.store.find(self._stored(text).path)
-        self.judge.check(operation, found)
+        judge = self.judge
+        found = judge.store.find(self._stored(text).path)
+        judge.check(operation, found)
         return found
 
     def _match(self, path: str) -> Matched | None:

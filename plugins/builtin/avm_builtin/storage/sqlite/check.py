@@ -10,6 +10,7 @@ from avm_builtin.sqlite_connection import connect
 from avm_builtin.storage.sqlite import contents
 from avm_builtin.storage.sqlite.classes import parse
 from avm_builtin.storage.sqlite.connection import BUSY_SECONDS, Database, fetch
+from avm_builtin.storage.sqlite.place import doubts
 from vfs_core import journal
 from vfs_core.path import space_of, split
 from vfs_core.storage import Finding
@@ -26,6 +27,8 @@ def verify(database: Database) -> Iterator[Finding]:
         )
     )
     try:
+        if not database.in_memory:
+            yield from doubts(database.path)
         connection.execute("BEGIN")
         yield engine(connection)
         yield chain(connection)

@@ -7,6 +7,7 @@ without write permission can open the database.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import random
@@ -25,10 +26,12 @@ from vfs_core.errors import (
     CorruptStore,
     ForeignStore,
     Invalid,
+    NewerStore,
     NoSpace,
     ReadOnly,
     StoreBusy,
     StoreError,
+    StoreReplaced,
     VfsError,
 )
 from vfs_core.storage import side_base
@@ -72,6 +75,11 @@ class Database:
         self._forking: list[Any] = []
         self._lock_fd: int | None = None
         self._closed = False
+        self.schema: int | None = None
+        """The version of the tables that writing counts on, once it is known."""
+        self.inode = 0 if self.in_memory else os.stat(path).st_ino
+        self.when_moved: Callable[[], None] = lambda: None
+        """Called when another file is found in the place of this one."""
         _databases.add(self)
 
     # --- connections -----------------------------------------------------------------------------
@@ -157,13 +165,35 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
                 self._retry(lambda: connection.execute("BEGIN IMMEDIATE"))
+            self._check_present(connection)
             return connection
         except apsw.Error as error:
             self._unqueue()
             raise self.translate(error) from error
         except BaseException:
-            self._unqueue()
+            self.rollback()
             raise
+
+    def _check_present(self, connection: apsw.Connection) -> None:
+        """Refuse to write into a file that is not in its place any more, or whose tables have changed since.
+
+        SQLite notices neither: what it commits to a file without a name is gone, and a newer AVM may have given
+        the tables another meaning. Under the write lock. Raises StoreReplaced, NewerStore.
+        """
+        if self.in_memory:
+            return
+        try:
+            present = os.stat(self.path).st_ino == self.inode
+        except FileNotFoundError:
+            present = False
+        if not present:
+            self.when_moved()
+            raise StoreReplaced(f"{self.path} has been moved away, or replaced, meanwhile; ask again")
+        if self.schema is not None and connection.execute("PRAGMA user_version").get != self.schema:
+            self.when_moved()
+            raise NewerStore(
+                f"{self.path} has been migrated by a newer AVM meanwhile: restart this program with that version"
+            )
 
     def use_wal(self) -> None:
         """Make this a WAL database. Only with `mutex` held.
@@ -313,11 +343,20 @@ class Database:
     def translate(self, error: apsw.Error | UnicodeDecodeError) -> VfsError:
         """Our error for SQLite's, naming the file and what to do."""
         where = self.path
-        if isinstance(error, apsw.FullError) or (
-            isinstance(error, apsw.IOError) and "no space" in str(error).lower()
-        ):
+        cause = self._cause(error)
+        if isinstance(error, apsw.FullError) or cause == errno.ENOSPC:
             return NoSpace(
                 f"no space left for {where}; the change was rolled back: free some space and retry"
+            )
+        if cause == errno.EDQUOT:
+            return NoSpace(
+                f"the disk quota of this user is used up at {where}; the change was rolled back: delete something, "
+                f"or have the quota raised, and retry"
+            )
+        if cause == errno.EROFS:
+            return ReadOnly(
+                f"the file system of {where} has become read-only (mostly after a disk error); the change was rolled "
+                f"back: see the system's log, and mount it again for writing"
             )
         if isinstance(error, apsw.ReadOnlyError):
             return ReadOnly(read_only_reason(where))
@@ -333,7 +372,16 @@ class Database:
             return StoreError(f"{where} cannot be opened ({error}); {read_only_reason(where)}")
         if isinstance(error, apsw.TooBigError):
             return Invalid(f"the value is too big for the store ({error})")
-        return StoreError(f"{where}: {error}")
+        return StoreError(f"{where}: {error}" + (f" ({os.strerror(cause)})" if cause else ""))
+
+    def _cause(self, error: apsw.Error | UnicodeDecodeError) -> int:
+        """What the system said (an errno) when reading or writing failed, else 0.
+
+        SQLite tells a full disk from other failures, a used up quota it does not.
+        """
+        if not isinstance(error, apsw.IOError):
+            return 0
+        return next((code for each in list(self._open) if (code := each.system_errno)), 0)
 
 
 class _Paused(list[apsw.Connection]):

@@ -21,6 +21,7 @@ from avm_builtin.storage.sqlite.connection import (
     read_only_reason,
 )
 from avm_builtin.storage.sqlite.past import SqlitePast
+from avm_builtin.storage.sqlite.place import check_place
 from avm_builtin.storage.sqlite.rows import (
     DIRECTORY,
     FILE,
@@ -36,6 +37,7 @@ from avm_builtin.storage.sqlite.rows import (
 from avm_builtin.storage.sqlite.transaction import SqliteTransaction
 from vfs_core.bell import HEAD, Bell
 from vfs_core.errors import (
+    CorruptStore,
     ForeignStore,
     Invalid,
     NewerStore,
@@ -103,9 +105,11 @@ class SqliteStore(Store):
         """Open the database at `context.location`, making or migrating it where it can be written.
 
         A directory that is made gets mode 0700, the file 0600; a directory that was there keeps its mode.
-        Raises NotFound, ForeignStore, NewerStore, CorruptStore, ReadOnly.
+        Raises NotFound, ForeignStore, NewerStore, CorruptStore, ReadOnly, and StoreError on a network file system.
         """
         path = context.location
+        if path != ":memory:":
+            check_place(path)
         exists = path != ":memory:" and _exists(path)
         if exists and Path(path).is_dir():
             raise ForeignStore(f"{path} is a directory, not an AVM store; name a file in it with --db")
@@ -127,7 +131,9 @@ class SqliteStore(Store):
         if path == ":memory:":
             return cls(database, store_uuid, Bell.private())
         where, mode = f"{side_base(path)}.bell", os.stat(path).st_mode & 0o666
-        store = cls(database, store_uuid, Bell.open(where, store_uuid, writable=writable, mode=mode))
+        bell = Bell.open(where, _bell_identity(store_uuid, database), writable=writable, mode=mode)
+        store = cls(database, store_uuid, bell)
+        database.when_moved = bell.let_go
         if writable and not store.bell.writable:
             # A change that is not announced would leave others with stale reads.
             store.writable = False
@@ -143,7 +149,7 @@ class SqliteStore(Store):
         row = self._database.rows(_FIND, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
-        if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
+        if row[0] is None or (row[_EXPIRES] is not None and self._expired(row[_EXPIRES])):
             return absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
         return Found(
             path, self._names.stat(row), row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META]
@@ -153,7 +159,7 @@ class SqliteStore(Store):
         row = self._database.rows(_READ, split(path))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
-        if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
+        if row[0] is None or (row[_EXPIRES] is not None and self._expired(row[_EXPIRES])):
             found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
             approve(found)
             return found
@@ -178,7 +184,7 @@ class SqliteStore(Store):
             row = fetch(connection, _READ_PART, split(path))[0]
             if self.bell.words[HEAD] > row[_SEQUENCE]:
                 self._suspect()
-            if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
+            if row[0] is None or (row[_EXPIRES] is not None and self._expired(row[_EXPIRES])):
                 found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
                 approve(found)
                 return found
@@ -204,15 +210,20 @@ class SqliteStore(Store):
             self._database.rows("SELECT name, value FROM xattr WHERE node = ? ORDER BY name", (node,))
         )
 
+    def _expired(self, expires_ns: object) -> bool:
+        if not isinstance(expires_ns, int):  # no STRICT table holds anything else, a damaged page may
+            raise CorruptStore(f"{self.location} is damaged (an expiry is no number); type: avm doctor")
+        return expires_ns <= time.time_ns()
+
     def _chunked(self, node: int, version: int, size: int) -> bytes | None:
-        """The chunks of a node, or None if it is not at `version` any more."""
+        """The content of a node's chunks, or None if it is not at `version` any more."""
         rows = self._database.rows(
-            "SELECT c.position, c.body, n.version FROM node n LEFT JOIN chunk c ON c.node = n.id WHERE n.id = ?",
+            "SELECT n.version, c.position, c.body FROM node n LEFT JOIN chunk c ON c.node = n.id WHERE n.id = ?",
             (node,),
         )
-        if rows[0][2] != version:
+        if not rows or rows[0][0] != version:
             return None
-        return contents.assemble(size, [row[:2] for row in rows if row[0] is not None])  # none: all is a hole
+        return contents.assemble(size, [row[1:] for row in rows if row[1] is not None])
 
     def children(self, path: str, after: str = "", limit: int = 1000) -> Listing:
         directory = self.find(path)
@@ -424,6 +435,8 @@ class SqliteStore(Store):
             try:
                 rows = fetch(self._database.writer(), "SELECT max(sequence) FROM journal")
                 self.bell.heal(rows[0][0] or 0)
+            except apsw.Error as error:
+                raise self._database.translate(error) from error
             finally:
                 self._database.rollback()
 
@@ -442,9 +455,12 @@ class SqliteStore(Store):
                 finally:
                     database.close()
             with self._database.mutex:
-                backup.put_back(self._database, copy, origin, self.bell.replace)
+                backup.put_back(self._database, copy, origin, self._announce_replacement)
         self.bell.ring()
         return head
+
+    def _announce_replacement(self, uuid: str, sequence: int) -> None:
+        self.bell.replace(_bell_identity(uuid, self._database), sequence)
 
     def scrub(self) -> bool:
         with self._database.mutex:
@@ -498,6 +514,15 @@ def _make_file(path: str) -> None:
         raise ReadOnly(f"{path} cannot be made: {error.strerror}") from error
 
 
+def _bell_identity(store: str, database: Database) -> str:
+    """What the bell tells stores apart by, as a uuid: the store, the version of its tables, and its file.
+
+    So whoever opens a migrated store, or another file in the old one's place, announces it to all who have the old.
+    (The inode without the device: that of one file may differ between containers.)
+    """
+    return str(uuid.uuid5(uuid.UUID(store), f"{schema.VERSION} {database.inode}"))
+
+
 def _prepare(database: Database, founder: Origin) -> str:
     """Check that the file is ours, make or migrate the tables, and return the store's uuid."""
     version = _version(database)
@@ -509,6 +534,7 @@ def _prepare(database: Database, founder: Origin) -> str:
                 f"{database.path} was made by an older AVM and must be migrated: {read_only_reason(database.path)}"
             )
         _migrate(database, founder)
+    database.schema = schema.VERSION
     return str(database.rows("SELECT value FROM info WHERE key = 'uuid'")[0][0])
 
 

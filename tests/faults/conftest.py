@@ -1,0 +1,8 @@
+"""Makes the helpers beside these tests importable, whoever runs them and from where."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
