@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time as time_module
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,29 @@ class AVM:
     def rename_prefix(self, old: str, new: str) -> Moved:
         """Move everything whose path begins with `old`, all or none."""
         return self._session.rename_prefix(old, new)
+
+    def read_range(self, path: str, offset: int, size: int) -> bytes:
+        """At most `size` bytes of a file from `offset` on."""
+        return self._session.read_range(path, offset, size)
+
+    def write_blocks(
+        self,
+        path: str,
+        blocks: Iterable[bytes],
+        meta: Mapping[str, Any] | None = None,
+        *,
+        base_version: int | None = None,
+    ) -> Version:
+        """`write` of a content that comes block by block: memory stays flat, and it is there wholly or not at all."""
+        return self._session.write_blocks(path, blocks, meta, base_version=base_version)
+
+    def symlink(self, target: str, path: str) -> Stat:
+        """Make a symlink. Reading follows a relative one inside the memory."""
+        return self._session.symlink(target, path)
+
+    def hard_link(self, source: str, new: str) -> Stat:
+        """Give a note one more name."""
+        return self._session.hard_link(source, new)
 
     # --- finding ---------------------------------------------------------------------------------
 

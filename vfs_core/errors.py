@@ -68,6 +68,12 @@ class IsADirectory(VfsError):
     errno = errno.EISDIR
 
 
+class LinkLoop(VfsError):
+    """Too many symlinks lead one to the other."""
+
+    errno = errno.ELOOP
+
+
 class NotEmpty(VfsError):
     """The directory still has entries."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from vfs_core import finding, forgetting, hindsight, keeping, undoing
+from vfs_core import filing, finding, forgetting, hindsight, keeping, undoing
 from vfs_core.bell import EPOCH
 from vfs_core.errors import (
     CrossHandler,
@@ -47,7 +47,7 @@ from vfs_core.path import PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
 from vfs_core.routing import Matched
-from vfs_core.storage import Copy, Found, Moved, Operation, Store, Transaction
+from vfs_core.storage import Copy, Found, Moved, Operation, Snapshot, Store, Transaction
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import (
     JSON,
@@ -131,8 +131,9 @@ class Session:
         found = store.read(path, judge.check_read)
         stat = found.stat
         assert stat is not None
-        if stat.kind is Kind.DIRECTORY:
-            raise IsADirectory(f"{path} is a directory")
+        if stat.kind is not Kind.FILE:
+            filing.refuse_special(path, stat)
+            return self.read(filing.follow(self, path))
         node = Node(path, found.data, stat, found.meta_json)
         if (
             self.principal.key is None
@@ -463,6 +464,77 @@ class Session:
                     self.judge.check_ceiling(Operation.DELETE, entry.path)
                     self.judge.check_ceiling(Operation.CREATE, new + entry.path[len(old) :])
                     waiting.append(entry.path)
+
+    # --- as file systems do ----------------------------------------------------------------------
+
+    def read_range(self, path: str, offset: int, size: int) -> bytes:
+        """At most `size` bytes of a file from `offset` on; fewer at its end. Raises NotFound, Denied, IsADirectory."""
+        return filing.read_range(self, self._stored(path).path, offset, size)
+
+    def write_range(
+        self, path: str, offset: int, content: bytes, *, snapshot: Snapshot | None = None
+    ) -> Version:
+        """Put bytes into a file that is there; what lies before them and was not there reads as zeros.
+
+        A writer that commits often gives the `snapshot` of where it began: what it replaces of its own is not kept.
+        """
+        return filing.write_range(self, self._stored(path).path, offset, _as_bytes(content), snapshot)
+
+    def truncate(self, path: str, size: int, *, snapshot: Snapshot | None = None) -> Version:
+        """Cut a file to a size, or let it grow by a hole that takes no space."""
+        return filing.truncate(self, self._stored(path).path, size, snapshot)
+
+    def write_blocks(
+        self,
+        path: str,
+        blocks: Iterable[bytes],
+        meta: Mapping[str, JSON] | None = None,
+        *,
+        base_version: int | None = None,
+    ) -> Version:
+        """`write` of a content that comes block by block: memory stays flat, and it is there wholly or not at all."""
+        return filing.write_blocks(self, self._writable_path(path), blocks, meta, base_version)
+
+    def symlink(self, target: str, path: str) -> Stat:
+        """Make a symlink to any text. Reading follows a relative one inside the memory."""
+        return filing.make_special(self, self._new_path(path), Kind.SYMLINK, target, 0)
+
+    def read_link(self, path: str) -> str:
+        """The target of a symlink. Raises Invalid for anything else."""
+        return filing.read_link(self, self._stored(path).path)
+
+    def make_special(self, path: str, kind: Kind, device: int = 0) -> Stat:
+        """Make a fifo, a socket, or a block or character device node, which other programs find by it."""
+        return filing.make_special(self, self._new_path(path), kind, "", device)
+
+    def hard_link(self, source: str, new: str) -> Stat:
+        """Give a node that is no directory one more name. Needs to write it; NotOwner where more could then read it."""
+        return filing.hard_link(self, self._stored(source).path, self._new_path(new))
+
+    def attributes(self, path: str) -> dict[str, bytes]:
+        """The extended attributes of a node."""
+        return filing.attributes(self, path)
+
+    def set_attribute(
+        self, path: str, name: str, value: bytes | None, *, create: bool = False, replace: bool = False
+    ) -> None:
+        """Set an extended attribute (None removes it): at most 255 bytes of name and 64 KiB of value.
+
+        Raises Exists with `create` where it is there, NoAttribute with `replace` or None where it is not.
+        """
+        filing.set_attribute(self, self._stored(path).path, name, value, create, replace)
+
+    def set_times(self, path: str, accessed_ns: int | None = None, modified_ns: int | None = None) -> Stat:
+        """Set the times of access and of modification, in ns since the epoch; None keeps."""
+        return filing.set_times(self, self._stored(path).path, accessed_ns, modified_ns)
+
+    def set_posix_owner(self, path: str, uid: int | None = None, gid: int | None = None) -> Stat:
+        """Set the numbers that POSIX shows for owner and group; None keeps. They give nobody any right here."""
+        return filing.set_posix_owner(self, self._stored(path).path, uid, gid)
+
+    def _new_path(self, text: str) -> str:
+        """The path of something that is no directory and may be made under this name."""
+        return self._check_file_name(self._stored(text))
 
     # --- the past --------------------------------------------------------------------------------
 

@@ -151,7 +151,7 @@ class _Undoing:
         """Undo one row. Raises Conflict where what it left is not there any more, Denied, Unsupported."""
         details = row.details or {}
         match row.operation:
-            case journal.WRITE | journal.APPEND:
+            case journal.WRITE | journal.APPEND | journal.TRUNCATE:
                 self._content(row, details)
             case journal.META:
                 self._meta(row, self._path(row), details)
@@ -159,7 +159,7 @@ class _Undoing:
                 self._tx.delete(self._path(row))
             case journal.DELETE:
                 self._restore(row)
-            case journal.RESTORE:
+            case journal.RESTORE | journal.SYMLINK | journal.MKNOD | journal.HARD_LINK:
                 self._tx.delete(self._path(row))
             case journal.RENAME:
                 self._rename(row)
@@ -169,6 +169,9 @@ class _Undoing:
                 self._tx.share(self._path(row), details["agent"], details.get(journal.BEFORE))
             case journal.LINK | journal.UNLINK:
                 self._link(row, details)
+            case journal.CHOWN:
+                before = details[journal.BEFORE]
+                self._tx.set_posix_owner(self._path(row), before["uid"], before["gid"])
             case journal.EXPIRY:
                 self._tx.set_expiry(self._path(row), details.get(journal.BEFORE))
             case _:

@@ -16,7 +16,7 @@ from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.progress import Progress
 from avm_builtin.frontends.cli.state import App
 from avm_builtin.frontends.cli.transfer.outcome import Outcome
-from vfs_core.errors import Exists, NotFound, Unsupported, VfsError
+from vfs_core.errors import Exists, NotFound, VfsError
 from vfs_core.path import MEMORY
 from vfs_core.storage import Found, Operation
 from vfs_core.types import Kind
@@ -60,7 +60,7 @@ def export(context: click.Context, dest: str, path: str | None, force: bool) -> 
 def _export_lines(session: Session, file: TextIO, path: str, outcome: Outcome) -> None:
     from avm_builtin.frontends.cli.transfer.lines import directory_line, node_line
 
-    for found in _exportable(session, path):
+    for found in _exportable(session, path, outcome):
         stat = found.stat
         assert stat is not None
         try:
@@ -82,7 +82,7 @@ def _export_lines(session: Session, file: TextIO, path: str, outcome: Outcome) -
 def _export_tree(session: Session, dest: Path, path: str, force: bool, outcome: Outcome) -> None:
     from avm_builtin.frontends.cli.transfer.tree import Put, Tree
 
-    found_below = _exportable(session, path)
+    found_below = _exportable(session, path, outcome)
     top = next(found_below, None)
     if top is None or top.stat is None:
         return
@@ -118,15 +118,18 @@ def _export_tree(session: Session, dest: Path, path: str, force: bool, outcome: 
         tree.close()
 
 
-def _exportable(session: Session, path: str) -> Iterator[Found]:
-    """What may be exported at and below a path. Raises NotFound, Denied, Unsupported where that is nothing."""
+def _exportable(session: Session, path: str, outcome: Outcome) -> Iterator[Found]:
+    """What may be exported at and below a path. Raises NotFound, Denied, Unsupported where that is nothing.
+
+    Links and special nodes are left out, and said to be.
+    """
     top = session.require_stored(path, Operation.STAT)
     session.judge.check(Operation.EXPORT, top)
     for found in session.walk(path, Operation.EXPORT):
         if found.stat is not None and found.stat.kind in (Kind.FILE, Kind.DIRECTORY):
             yield found
         elif found.stat is not None:
-            raise Unsupported(f"{found.path} is a {found.stat.kind}, which this version cannot export")
+            outcome.skip(found.path, f"a {found.stat.kind} is not exported")
 
 
 @contextmanager
