@@ -66,6 +66,9 @@ def known_node(session: Session, id: int, operation: Operation = Operation.READ)
 
 
 def _owns(session: Session, stat: Stat) -> bool:
+    """Whether all of the past may be seen. A key opens what is there for its owner's agent, and no former paths."""
+    if session.principal.key is not None:
+        return False
     return stat.owner == session.principal.agent or session.judge.is_elevated()
 
 
@@ -312,6 +315,7 @@ def may_restore(session: Session, trashed: Trashed) -> bool:
         return False
     try:
         session.judge.check_ceiling(Operation.READ, trashed.path)
+        session.judge.require("read", "look into the trash")
     except (NotFound, Denied):
         return False
     return True

@@ -312,7 +312,10 @@ class Transaction(ABC):
 
     @abstractmethod
     def set_expiry(self, path: str, expires_ns: int | None) -> None:
-        """Let a file expire at a time (None: never). From then on it is as if it were deleted."""
+        """Let a file expire at a time (None: never). From then on it is as if it were deleted.
+
+        Asks WRITE, and DELETE unless it takes an expiry back.
+        """
 
     @abstractmethod
     def forget(self, node: int, approve: Callable[[Trashed], None]) -> int:

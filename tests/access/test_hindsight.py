@@ -17,7 +17,7 @@ from vfs_core.errors import VfsError
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
 from vfs_core.storage import Operation
-from vfs_core.types import Entry, Node
+from vfs_core.types import Entry, KeyScope, Node, Principal
 
 AGENTS = ("akashi", "kuro", "third")
 PLACES = (
@@ -163,3 +163,50 @@ def test_looking_back_shows_only_what_could_be_read_for_long(kernel: Kernel, see
     for number in range(STEPS * 2):
         world.step(number)
     world.check()
+
+
+def test_an_agent_without_capabilities_looks_back_at_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    with Kernel(db=tmp_path / "avm.db") as open_to_all:
+        kuro = open_to_all.session("kuro")
+        kuro.write("/memory/x", "x")
+        kuro.write("/memory/y", "y")
+        kuro.delete("/memory/x")
+    config.write_text("users:\n  other: {capabilities: [read]}\n")
+    with Kernel(config, tmp_path / "avm.db") as closed:
+        kuro = closed.session("kuro")
+        assert kuro.trash() == []
+        for attempt in (
+            lambda: kuro.as_of("/memory/x", time=time.time_ns() - 1),
+            lambda: kuro.as_of("/memory/y", version=1),
+            lambda: kuro.history("/memory/y"),
+            lambda: kuro.restore("/memory/x"),
+            lambda: kuro.undo("/memory/x"),
+        ):
+            with pytest.raises(VfsError):
+                attempt()
+
+
+def test_a_key_sees_no_former_path_of_its_agents_notes(kernel: Kernel) -> None:
+    akashi = kernel.session("akashi")
+    akashi.write("/private/secret-plan", "draft")
+    akashi.rename("/private/secret-plan", "/memory/shared/plan")
+    akashi.set_mode("/memory/shared/plan", 0o644)
+    akashi.write("/memory/shared/plan", "final")
+    scope = KeyScope(("/memory/shared/*",), frozenset({"read", "write"}))
+    keyed = kernel.open_session(Principal("akashi", "akashi", key=scope))
+    assert "secret" not in repr(keyed.history("/memory/shared/plan")) + repr(keyed.audit())
+    for moment in (0, time.time_ns()):
+        with pytest.raises(VfsError):
+            keyed.as_of("/memory/private/akashi/secret-plan", time=moment)
+
+
+def test_who_may_not_delete_a_note_may_not_let_it_expire(kernel: Kernel) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    akashi.write("/private/x", "x")
+    akashi.share("/private/x", "kuro", "rw")
+    with pytest.raises(VfsError):
+        kuro.delete("/memory/private/akashi/x")
+    with pytest.raises(VfsError):
+        kuro.set_expiry("/memory/private/akashi/x", 1)
+    assert akashi.read("/private/x").text == "x"

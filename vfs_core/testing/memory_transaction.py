@@ -365,6 +365,8 @@ class MemoryTransaction(Transaction):
 
     def set_expiry(self, path: str, expires_ns: int | None) -> None:
         node = self._present(Operation.WRITE, path)
+        if expires_ns is not None:
+            self._present(Operation.DELETE, path)
         if node.kind is Kind.DIRECTORY:
             raise IsADirectory(f"{path}: is a directory; only a note can expire")
         if expires_ns != node.expires_ns:

@@ -692,6 +692,8 @@ class SqliteTransaction(Transaction):
     def set_expiry(self, path: str, expires_ns: int | None) -> None:
         row = self._require(path)
         self._check(Operation.WRITE, self._found(path, row))
+        if expires_ns is not None:
+            self._check(Operation.DELETE, self._found(path, row, self._nearest(split(path)[0]).own))
         if row[1] == DIRECTORY:
             raise IsADirectory(f"{path} is a directory; only a note can expire")
         if expires_ns == row[_EXPIRES]:
