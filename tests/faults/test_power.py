@@ -6,6 +6,7 @@ whatever journal row it stands, it must hold exactly what it held when that row 
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Mapping
@@ -186,6 +187,22 @@ def test_full_loses_nothing_for_long(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(100, 110))
 def test_normal_keeps_a_prefix_for_long(tmp_path: Path, seed: int) -> None:
     assert set(_verdicts(tmp_path, "normal", 100, seed)) <= {"", "lost"}
+
+
+def test_the_names_of_new_directories_are_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: set[int] = set()
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        flushed.add(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with Kernel(None, tmp_path / "one" / "two" / "avm.db") as kernel:
+        kernel.session("owner").write(f"{PLACE}/note.md", "x")
+    assert {tmp_path.stat().st_ino, (tmp_path / "one").stat().st_ino} <= flushed
 
 
 # --- the checker can fail ------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def copy(database: Database, target: Path, step: Step | None = None) -> Head:
                 )
         finally:
             source.close()
-        _flush(partial)
+        flush(partial)
         examine(partial)
         try:
             os.link(partial, target)
@@ -70,7 +70,7 @@ def copy(database: Database, target: Path, step: Step | None = None) -> Head:
             raise Exists(f"{target} exists already; a backup replaces nothing") from None
         except OSError:  # a file system without hard links
             partial.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
         return head
     except apsw.Error as error:
         raise database.translate(error) from error
@@ -196,7 +196,8 @@ def _opened(path: Path, *, writable: bool = True) -> Iterator[apsw.Connection]:
         connection.close()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Bring a file, or the names in a directory, to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

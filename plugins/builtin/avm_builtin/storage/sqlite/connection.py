@@ -165,13 +165,17 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
                 self._retry(lambda: connection.execute("BEGIN IMMEDIATE"))
-            self._check_present(connection)
+            try:
+                self._check_present(connection)
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
             return connection
         except apsw.Error as error:
             self._unqueue()
             raise self.translate(error) from error
         except BaseException:
-            self.rollback()
+            self._unqueue()
             raise
 
     def _check_present(self, connection: apsw.Connection) -> None:

@@ -505,8 +505,13 @@ def _make_file(path: str) -> None:
     """Make the directory (0700) and the empty file (0600) of a new store."""
     parent = Path(path).parent
     try:
-        if not parent.exists():
+        missing = [each for each in (parent, *parent.parents) if not each.exists()]
+        if missing:
             parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            for (
+                made
+            ) in missing:  # SQLite sees to the names in its own directory, and not to that of the directory
+                backup.flush(made.parent)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except PermissionError:
         raise ReadOnly(f"{path} cannot be made: the directory {parent} must be writable") from None
