@@ -37,7 +37,8 @@ def target_of(path: str, target: str) -> str:
 def follow(session: Session, path: str) -> str:
     """The path at which symlinks end. Raises LinkLoop, NotFound on the way, Unsupported."""
     for _ in range(LINKS_MAX):
-        found = session.store.read_range(path, 0, 4096, session.judge.check_read)
+        judge = session.judge
+        found = judge.store.read_range(path, 0, 4096, judge.check_read)
         if found.stat is None or found.stat.kind is not Kind.SYMLINK:
             return path
         path = target_of(path, found.data.decode("utf-8", "replace"))
@@ -55,7 +56,8 @@ def refuse_special(path: str, stat: Stat) -> None:
 def read_range(session: Session, path: str, offset: int, size: int) -> bytes:
     """A part of a file's content."""
     path = follow(session, path)
-    found = session.store.read_range(path, offset, size, session.judge.check_read)
+    judge = session.judge
+    found = judge.store.read_range(path, offset, size, judge.check_read)
     assert found.stat is not None
     refuse_special(path, found.stat)
     return found.data
@@ -93,7 +95,8 @@ def make_special(session: Session, path: str, kind: Kind, target: str, device: i
 
 def read_link(session: Session, path: str) -> str:
     """The target of a symlink."""
-    found = session.store.read_range(path, 0, 4096, lambda each: session.judge.check(Operation.STAT, each))
+    judge = session.judge
+    found = judge.store.read_range(path, 0, 4096, lambda each: judge.check(Operation.STAT, each))
     if found.stat is None or found.stat.kind is not Kind.SYMLINK:
         raise Invalid(f"{path} is not a symlink")
     return found.data.decode("utf-8", "replace")
@@ -107,9 +110,11 @@ def hard_link(session: Session, source: str, new: str) -> Stat:
 
 def attributes(session: Session, path: str) -> dict[str, bytes]:
     """The extended attributes of a node."""
-    found = session.require_stored(path, Operation.READ)
+    judge = session.judge
+    found = judge.store.find(path)
+    judge.check(Operation.READ, found)
     assert found.stat is not None
-    return session.store.attributes(found.stat.id)
+    return judge.store.attributes(found.stat.id)
 
 
 def set_attribute(

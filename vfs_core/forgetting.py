@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import hindsight
-from vfs_core.errors import NotFound, NotOwner, StoreError
+from vfs_core.errors import NotFound, NotOwner, StoreError, StoreReplaced
+from vfs_core.hindsight import View
 from vfs_core.past import Trashed
 from vfs_core.path import split
 from vfs_core.storage import Copy, Operation, side_base
@@ -52,16 +53,19 @@ class Forgotten(NamedTuple):
 
 def forget(session: Session, path: str) -> Forgotten:
     """Forget what is at a path, and what was deleted there. Raises NotFound, NotOwner, Denied."""
-    earlier = _deleted_at(session, path)
+    view = View(session.judge, session.principal)
+    earlier = _deleted_at(view, path)
     texts: list[str] = []
-    _collect(session, path, earlier, texts)
-    agent, elevated = session.principal.agent, session.judge.is_elevated()
+    _collect(session, view, path, earlier, texts)
+    agent, elevated = view.agent, view.judge.is_elevated()
 
     def approve(trashed: Trashed) -> None:
         if trashed.stat.owner != agent and not elevated:
             raise NotOwner(f"{trashed.path} is {trashed.stat.owner}'s, who alone may have it forgotten")
 
     with session.transaction() as transaction:
+        if session.judge.store is not view.store:
+            raise StoreReplaced("the store was restored from a backup meanwhile; ask again")
         nodes = [each.stat.id for each in earlier if transaction.trashed(each.stat.id) is not None]
         present = transaction.find(path).stat
         if present is not None or not nodes:
@@ -82,35 +86,35 @@ def scrub(session: Session) -> bool:
     return session.store.scrub()
 
 
-def _deleted_at(session: Session, path: str) -> list[Trashed]:
+def _deleted_at(view: View, path: str) -> list[Trashed]:
     """What the agent owned and deleted at a path, as far as it can still be restored."""
     found: list[Trashed] = []
     before: int | None = None
     while True:
-        page = session.store.past.trash(before, _PAGE)
-        found += [each for each in page if each.path == path and hindsight.may_restore(session, each)]
+        page = view.past.trash(before, _PAGE)
+        found += [each for each in page if each.path == path and hindsight.may_restore(view, each)]
         if len(page) < _PAGE:
             return found
         before = page[-1].sequence
 
 
-def _collect(session: Session, path: str, deleted: Sequence[Trashed], texts: list[str]) -> None:
+def _collect(session: Session, view: View, path: str, deleted: Sequence[Trashed], texts: list[str]) -> None:
     """The texts, titles and paths that will be gone."""
     try:
         nodes = [found.stat.id for found in session.walk(path, Operation.STAT) if found.stat is not None]
     except NotFound:
         nodes = []
     for node in (*nodes, *(each.stat.id for each in deleted)):
-        for change in session.store.past.changes(node=node):
+        for change in view.past.changes(node=node):
             for known in (change.path, change.old_path):
                 if known:
                     texts += [known, split(known)[1]]
-        for version in session.store.versions(node, limit=_PAGE):
-            data = session.store.version_content(node, version.version) or b""
+        for version in view.store.versions(node, limit=_PAGE):
+            data = view.store.version_content(node, version.version) or b""
             texts += (line.strip() for line in data.decode("utf-8", "replace").splitlines())
             if len(texts) > _MOST_NEEDLES:
                 return
-        title = json.loads(session.store.past.meta_at(node, session.store.head().sequence)).get("title")
+        title = json.loads(view.past.meta_at(node, view.store.head().sequence)).get("title")
         texts += [title] if isinstance(title, str) else []
 
 

@@ -13,20 +13,40 @@ Who may look back is decided here, from what `vfs_core.past` tells:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from vfs_core.errors import Denied, Invalid, IsADirectory, NotADirectory, NotFound, VersionGone
-from vfs_core.past import NameThen, Trashed
+from vfs_core.past import NameThen, Past, Trashed
 from vfs_core.path import join
-from vfs_core.storage import Operation
-from vfs_core.types import Entry, Kind, Node, Stat, Version
-
-if TYPE_CHECKING:
-    from vfs_core.session import Session
+from vfs_core.permissions import Judge
+from vfs_core.storage import Operation, Store
+from vfs_core.types import Entry, Kind, Node, Principal, Stat, Version
 
 ROOT = 1
 """Node id of the root directory in every store."""
 _PAGE = 500
+
+
+class View(NamedTuple):
+    """Who looks back, into one store: the judge's, so that nothing is read from one store and judged by another."""
+
+    judge: Judge
+    principal: Principal
+
+    @property
+    def store(self) -> Store:
+        """The store that is looked at."""
+        return self.judge.store
+
+    @property
+    def past(self) -> Past:
+        """Its past."""
+        return self.judge.store.past
+
+    @property
+    def agent(self) -> str:
+        """Who looks."""
+        return self.principal.agent
 
 
 class BlamedLine(NamedTuple):
@@ -52,53 +72,54 @@ class Known(NamedTuple):
 # --- nodes -----------------------------------------------------------------------------------------
 
 
-def known_node(session: Session, id: int, operation: Operation = Operation.READ) -> Known | None:
+def known_node(view: View, id: int, operation: Operation = Operation.READ) -> Known | None:
     """A node of which the agent may see some of the past; None if it may not know of it."""
-    judge, past = session.judge, session.store.past
-    for found in session.store.nodes([id]):
+    judge, past = view.judge, view.past
+    for found in view.store.nodes([id]):
         if found.stat is not None and judge.allows(operation, found):
-            return Known(found.stat, found.path, _owns(session, found.stat), past.widened(id, found.path))
+            return Known(found.stat, found.path, _owns(view, found.stat), past.widened(id, found.path))
     for each in past.trash(node=id, limit=1):
-        if may_restore(session, each):
-            floor = each.sequence if not _owns(session, each.stat) else 0
-            return Known(each.stat, each.path, _owns(session, each.stat), floor)
+        if may_restore(view, each):
+            floor = each.sequence if not _owns(view, each.stat) else 0
+            return Known(each.stat, each.path, _owns(view, each.stat), floor)
     return None
 
 
-def _owns(session: Session, stat: Stat) -> bool:
+def _owns(view: View, stat: Stat) -> bool:
     """Whether all of the past may be seen. A key opens what is there for its owner's agent, and no former paths."""
-    if session.principal.key is not None:
+    if view.principal.key is not None:
         return False
-    return stat.owner == session.principal.agent or session.judge.is_elevated()
+    return stat.owner == view.agent or view.judge.is_elevated()
 
 
-def _present(session: Session, path: str) -> Known:
+def _present(view: View, path: str) -> Known:
     """The node at a path, which must be readable. Raises NotFound, Denied, IsADirectory."""
-    found = session.require_stored(path, Operation.READ)
+    found = view.store.find(path)
+    view.judge.check(Operation.READ, found)
     assert found.stat is not None
     if found.stat.is_directory:
         raise IsADirectory(f"{found.path} is a directory; its notes have versions of their own")
-    floor = session.store.past.widened(found.stat.id, found.path)
-    return Known(found.stat, found.path, _owns(session, found.stat), floor)
+    floor = view.past.widened(found.stat.id, found.path)
+    return Known(found.stat, found.path, _owns(view, found.stat), floor)
 
 
 # --- versions --------------------------------------------------------------------------------------
 
 
-def may_see(session: Session, known: Known, version: Version) -> bool:
+def may_see(view: View, known: Known, version: Version) -> bool:
     """Whether the agent may see a version of a node that it knows."""
     if known.owned or version.version == known.stat.version:
         return True
-    until = session.store.past.superseded(known.stat.id, version.version)
+    until = view.past.superseded(known.stat.id, version.version)
     return until is None or until > known.floor
 
 
-def versions(session: Session, known: Known, before: int | None = None) -> Iterator[Version]:
+def versions(view: View, known: Known, before: int | None = None) -> Iterator[Version]:
     """The versions of a node that the agent may see, newest first."""
     while True:
-        page = session.store.versions(known.stat.id, before, _PAGE)
+        page = view.store.versions(known.stat.id, before, _PAGE)
         for version in page:
-            if not may_see(session, known, version):
+            if not may_see(view, known, version):
                 return  # what is older was superseded earlier
             yield version if known.owned else version._replace(path=known.path)
         if len(page) < _PAGE:
@@ -106,43 +127,43 @@ def versions(session: Session, known: Known, before: int | None = None) -> Itera
         before = page[-1].version
 
 
-def history(session: Session, path: str, limit: int, before: int | None) -> list[Version]:
+def history(view: View, path: str, limit: int, before: int | None) -> list[Version]:
     """At most `limit` versions, newest first."""
     if limit < 1:
         raise Invalid(f"limit is at least 1, not {limit}")
     found = []
-    for version in versions(session, _present(session, path), before):
+    for version in versions(view, _present(view, path), before):
         found.append(version)
         if len(found) == limit:
             break
     return found
 
 
-def content(session: Session, known: Known, version: Version) -> bytes:
+def content(view: View, known: Known, version: Version) -> bytes:
     """The content of a version. Raises VersionGone where retention has dropped it."""
-    data = session.store.version_content(known.stat.id, version.version)
+    data = view.store.version_content(known.stat.id, version.version)
     if data is None:
         raise VersionGone(f"{known.path}: the content of version {version.version} is not kept any more")
     return data
 
 
-def _version(session: Session, known: Known, number: int) -> Version:
-    page = session.store.versions(known.stat.id, number + 1, 1)
-    if not page or page[0].version != number or not may_see(session, known, page[0]):
+def _version(view: View, known: Known, number: int) -> Version:
+    page = view.store.versions(known.stat.id, number + 1, 1)
+    if not page or page[0].version != number or not may_see(view, known, page[0]):
         raise NotFound(f"{known.path} has no version {number}")
     return page[0]
 
 
-def at_version(session: Session, path: str, number: int) -> Node:
+def at_version(view: View, path: str, number: int) -> Node:
     """A note as one of its versions was."""
-    known = _present(session, path)
-    return _node(session, known, known.path, _version(session, known, number))
+    known = _present(view, path)
+    return _node(view, known, known.path, _version(view, known, number))
 
 
-def _node(session: Session, known: Known, path: str, version: Version, sequence: int | None = None) -> Node:
+def _node(view: View, known: Known, path: str, version: Version, sequence: int | None = None) -> Node:
     moment = version.sequence if sequence is None else sequence
-    meta = session.store.past.meta_at(known.stat.id, moment if known.owned else max(moment, known.floor))
-    return Node(path, content(session, known, version), _stat(known.stat, version), meta)
+    meta = view.past.meta_at(known.stat.id, moment if known.owned else max(moment, known.floor))
+    return Node(path, content(view, known, version), _stat(known.stat, version), meta)
 
 
 def _stat(stat: Stat, version: Version) -> Stat:
@@ -152,31 +173,31 @@ def _stat(stat: Stat, version: Version) -> Stat:
 # --- moments ---------------------------------------------------------------------------------------
 
 
-def at_time(session: Session, path: str, time_ns: int) -> Node:
+def at_time(view: View, path: str, time_ns: int) -> Node:
     """What was at a path at a time. Raises NotFound, IsADirectory."""
-    sequence = session.store.past.sequence_at(time_ns)
-    known = _resolve(session, path, sequence)
+    sequence = view.past.sequence_at(time_ns)
+    known = _resolve(view, path, sequence)
     if _had_expired(known.stat, time_ns):
         raise NotFound.at(path)
     if known.stat.is_directory:
         raise IsADirectory(f"{path} was a directory then; list it")
-    version = session.store.past.version_at(known.stat.id, sequence)
-    if version is None or not may_see(session, known, version):
+    version = view.past.version_at(known.stat.id, sequence)
+    if version is None or not may_see(view, known, version):
         raise NotFound.at(path)
-    return _node(session, known, path, version, sequence)
+    return _node(view, known, path, version, sequence)
 
 
-def list_at(session: Session, path: str, time_ns: int) -> Iterator[Entry]:
+def list_at(view: View, path: str, time_ns: int) -> Iterator[Entry]:
     """What a directory held at a time. Raises NotFound, NotADirectory."""
-    sequence = session.store.past.sequence_at(time_ns)
-    directory = _resolve(session, path, sequence)
+    sequence = view.past.sequence_at(time_ns)
+    directory = _resolve(view, path, sequence)
     if not directory.stat.is_directory:
         raise NotADirectory(f"{path} was not a directory then")
     after = ""
     while True:
-        page = session.store.past.names_at(directory.stat.id, sequence, after, _PAGE)
+        page = view.past.names_at(directory.stat.id, sequence, after, _PAGE)
         for row in page:
-            entry = _entry(session, join(path, row.name), row, directory.stat.id, sequence)
+            entry = _entry(view, join(path, row.name), row, directory.stat.id, sequence)
             if row.name and entry is not None and not _had_expired(entry.stat, time_ns):
                 yield entry
         if len(page) < _PAGE:
@@ -188,27 +209,27 @@ def _had_expired(stat: Stat, time_ns: int) -> bool:
     return stat.expires_ns is not None and stat.expires_ns <= time_ns
 
 
-def _entry(session: Session, path: str, row: NameThen, directory: int, sequence: int) -> Entry | None:
-    known = _known_name(session, path, row, directory)
+def _entry(view: View, path: str, row: NameThen, directory: int, sequence: int) -> Entry | None:
+    known = _known_name(view, path, row, directory)
     if known is None:
         return None
     if known.stat.kind is not Kind.FILE:
         return Entry(row.name, path, known.stat)
-    version = session.store.past.version_at(row.node, sequence)
-    if version is None or not may_see(session, known, version):
+    version = view.past.version_at(row.node, sequence)
+    if version is None or not may_see(view, known, version):
         return None
     return Entry(row.name, path, _stat(known.stat, version))
 
 
-def _resolve(session: Session, path: str, sequence: int) -> Known:
+def _resolve(view: View, path: str, sequence: int) -> Known:
     """The node that a path led to at a moment."""
-    past = session.store.past
+    past = view.past
     here, at = ROOT, "/"
-    known = known_node(session, ROOT, Operation.STAT)
+    known = known_node(view, ROOT, Operation.STAT)
     for name in path.split("/")[1:] if path != "/" else ():
         row = past.name_at(here, name, sequence)
         at = join(at, name)
-        known = None if row is None else _known_name(session, at, row, here)
+        known = None if row is None else _known_name(view, at, row, here)
         if row is None or known is None:
             raise NotFound.at(path)
         here = row.node
@@ -217,39 +238,39 @@ def _resolve(session: Session, path: str, sequence: int) -> Known:
     return known
 
 
-def _known_name(session: Session, path: str, row: NameThen, directory: int) -> Known | None:
+def _known_name(view: View, path: str, row: NameThen, directory: int) -> Known | None:
     """The node of a name at a moment, if the agent may know that it had this name."""
     try:
-        session.judge.check_ceiling(Operation.STAT, path)
+        view.judge.check_ceiling(Operation.STAT, path)
     except (NotFound, Denied):
         return None
-    stat = session.store.past.stat(row.node)
+    stat = view.past.stat(row.node)
     if stat is None:
         return None
-    known = known_node(session, row.node)
-    if known is None and stat.is_directory and (row.until is None or _owns(session, stat)):
+    known = known_node(view, row.node)
+    if known is None and stat.is_directory and (row.until is None or _owns(view, stat)):
         # A way through to something below, that was opened nobody knows when: by its present name only.
-        known = known_node(session, row.node, Operation.STAT)
+        known = known_node(view, row.node, Operation.STAT)
     if known is None or row.until is None or known.owned:
         return known
-    above = known_node(session, directory)
+    above = known_node(view, directory)
     return known if above is not None and row.until > max(above.floor, known.floor) else None
 
 
 # --- what changed ----------------------------------------------------------------------------------
 
 
-def diff(session: Session, path: str, old: int | None, new: int | None) -> str:
+def diff(view: View, path: str, old: int | None, new: int | None) -> str:
     """A unified diff of two versions: by default the last two. Empty if they say the same."""
-    known = _present(session, path)
-    end = _version(session, known, known.stat.version if new is None else new)
+    known = _present(view, path)
+    end = _version(view, known, known.stat.version if new is None else new)
     if old == 0 or (old is None and end.version == 1):
         start, before = None, b""
     else:
-        start = _version(session, known, end.version - 1 if old is None else old)
-        before = content(session, known, start)
+        start = _version(view, known, end.version - 1 if old is None else old)
+        before = content(view, known, start)
     return unified(
-        before, content(session, known, end), f"{known.path} (version {start.version if start else 0})",
+        before, content(view, known, end), f"{known.path} (version {start.version if start else 0})",
         f"{known.path} (version {end.version})",
     )  # fmt: skip
 
@@ -272,16 +293,16 @@ def unified(old: bytes, new: bytes, old_label: str, new_label: str) -> str:
     )
 
 
-def blame(session: Session, path: str) -> list[BlamedLine]:
+def blame(view: View, path: str) -> list[BlamedLine]:
     """For each line of a note, the version that brought it, as far back as the agent may see."""
     import difflib
 
-    known = _present(session, path)
-    walk = versions(session, known)
+    known = _present(view, path)
+    walk = versions(view, known)
     newest = next(walk, None)
     if newest is None:
         return []
-    lines = content(session, known, newest).decode("utf-8", "replace").splitlines()
+    lines = content(view, known, newest).decode("utf-8", "replace").splitlines()
     blamed: list[Version] = [newest] * len(lines)
     open_lines = {number: number for number in range(len(lines))}  # line in `below` -> line of the result
     below, newer = lines, newest
@@ -289,7 +310,7 @@ def blame(session: Session, path: str) -> list[BlamedLine]:
         if not open_lines:
             break
         try:
-            above = content(session, known, older).decode("utf-8", "replace").splitlines()
+            above = content(view, known, older).decode("utf-8", "replace").splitlines()
         except VersionGone:
             break
         still: dict[int, int] = {}
@@ -308,28 +329,28 @@ def blame(session: Session, path: str) -> list[BlamedLine]:
 # --- the trash -------------------------------------------------------------------------------------
 
 
-def may_restore(session: Session, trashed: Trashed) -> bool:
+def may_restore(view: View, trashed: Trashed) -> bool:
     """Whether the agent may know of something in the trash: its owner, and whoever deleted it."""
-    agent = session.principal.agent
-    if agent not in (trashed.stat.owner, trashed.by) and not session.judge.is_elevated():
+    agent = view.agent
+    if agent not in (trashed.stat.owner, trashed.by) and not view.judge.is_elevated():
         return False
     try:
-        session.judge.check_ceiling(Operation.READ, trashed.path)
-        session.judge.require("read", "look into the trash")
+        view.judge.check_ceiling(Operation.READ, trashed.path)
+        view.judge.require("read", "look into the trash")
     except (NotFound, Denied):
         return False
     return True
 
 
-def trash(session: Session, limit: int, before: int | None) -> list[Trashed]:
+def trash(view: View, limit: int, before: int | None) -> list[Trashed]:
     """What the agent can restore, last deleted first."""
     if limit < 1:
         raise Invalid(f"limit is at least 1, not {limit}")
     found: list[Trashed] = []
     while True:
-        page = session.store.past.trash(before, _PAGE)
+        page = view.past.trash(before, _PAGE)
         for each in page:
-            if may_restore(session, each):
+            if may_restore(view, each):
                 found.append(each)
                 if len(found) == limit:
                     return found
@@ -338,13 +359,13 @@ def trash(session: Session, limit: int, before: int | None) -> list[Trashed]:
         before = page[-1].sequence
 
 
-def find_trashed(session: Session, path: str) -> Trashed:
+def find_trashed(view: View, path: str) -> Trashed:
     """What was deleted last at a path. Raises NotFound."""
     before: int | None = None
     while True:
-        page = session.store.past.trash(before, _PAGE)
+        page = view.past.trash(before, _PAGE)
         for each in page:
-            if each.path == path and may_restore(session, each):
+            if each.path == path and may_restore(view, each):
                 return each
         if len(page) < _PAGE:
             raise NotFound(f"nothing that was deleted at {path} can be restored")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import hindsight, journal
 from vfs_core.errors import Denied, Invalid, NotFound
+from vfs_core.hindsight import View
 from vfs_core.moments import Moment, as_ns
 from vfs_core.path import is_within
 from vfs_core.storage import Head, Operation
@@ -84,13 +85,14 @@ def audit(
     """Rows of nodes that the agent may look back at, from when it may; paths as it may know them."""
     if limit < 1:
         raise Invalid(f"limit is at least 1, not {limit}")
-    past = session.store.past
+    view = View(session.judge, session.principal)
+    past = view.past
     start = 0 if since is None else past.sequence_at(as_ns(since) - 1)
     found: list[Change] = []
     while True:
         page = past.changes(before, _PAGE, since=start, agent=agent)
         for row in page:
-            shown = _shown(session, row)
+            shown = _shown(view, row)
             if shown is not None and (under is None or is_within(shown.path, under)):
                 found.append(shown)
                 if len(found) == limit:
@@ -100,12 +102,12 @@ def audit(
         before = page[-1].sequence
 
 
-def _shown(session: Session, row: Change) -> Change | None:
+def _shown(view: View, row: Change) -> Change | None:
     """A row as the agent may see it."""
     if not row.node:
-        own = session.principal.agent in (row.agent, row.actor) or session.principal.owns_store
+        own = view.agent in (row.agent, row.actor) or view.principal.owns_store
         return row if own else None
-    known = hindsight.known_node(session, row.node, Operation.STAT)
+    known = hindsight.known_node(view, row.node, Operation.STAT)
     if known is None or not (known.owned or row.sequence > known.floor):
         return None
     if known.owned:

@@ -34,7 +34,7 @@ from vfs_core.errors import (
 from vfs_core.explaining import AccessReport, explain
 from vfs_core.finding import Results, Stats
 from vfs_core.forgetting import Forgotten, Trace
-from vfs_core.hindsight import BlamedLine
+from vfs_core.hindsight import BlamedLine, View
 from vfs_core.hotcache import HotCache
 from vfs_core.identity import origin_of
 from vfs_core.journal import SUDO
@@ -513,7 +513,7 @@ class Session:
 
     def attributes(self, path: str) -> dict[str, bytes]:
         """The extended attributes of a node."""
-        return filing.attributes(self, path)
+        return filing.attributes(self, self._stored(path).path)
 
     def set_attribute(
         self, path: str, name: str, value: bytes | None, *, create: bool = False, replace: bool = False
@@ -540,7 +540,7 @@ class Session:
 
     def history(self, path: str, limit: int = 100, *, before: int | None = None) -> builtins.list[Version]:
         """The versions of a note that the agent may see, newest first, those below the version `before`."""
-        return hindsight.history(self, self._stored(path).path, limit, before)
+        return hindsight.history(self._view, self._stored(path).path, limit, before)
 
     def as_of(self, path: str, *, version: int | None = None, time: Moment | None = None) -> Node:
         """A note as one of its versions was, or what was at a path at a time.
@@ -552,25 +552,25 @@ class Session:
             raise Invalid("as_of takes a version or a time, one of the two")
         ref = self._stored(path)
         if version is not None:
-            return hindsight.at_version(self, ref.path, version)
+            return hindsight.at_version(self._view, ref.path, version)
         assert time is not None
-        return hindsight.at_time(self, ref.path, as_ns(time, end=True))
+        return hindsight.at_time(self._view, ref.path, as_ns(time, end=True))
 
     def list_as_of(self, path: str, time: Moment) -> Iterator[Entry]:
         """What a directory held at a time, as far as the agent may know, by name."""
-        return hindsight.list_at(self, self._stored(path).path, as_ns(time, end=True))
+        return hindsight.list_at(self._view, self._stored(path).path, as_ns(time, end=True))
 
     def diff(self, path: str, old: int | None = None, new: int | None = None) -> str:
         """A unified diff of two versions of a note, by default the last two; empty if they are equal."""
-        return hindsight.diff(self, self._stored(path).path, old, new)
+        return hindsight.diff(self._view, self._stored(path).path, old, new)
 
     def blame(self, path: str) -> builtins.list[BlamedLine]:
         """For each line of a note, the version that brought it."""
-        return hindsight.blame(self, self._stored(path).path)
+        return hindsight.blame(self._view, self._stored(path).path)
 
     def trash(self, limit: int = 100, *, before: int | None = None) -> builtins.list[Trashed]:
         """What the agent owned or deleted and can restore, last deleted first, deleted before a journal row."""
-        return hindsight.trash(self, limit, before)
+        return hindsight.trash(self._view, limit, before)
 
     def restore(self, path: str, *, to: str | None = None) -> Moved:
         """Bring back what was deleted last at a path, with all that was deleted with it, there or at `to`.
@@ -580,7 +580,7 @@ class Session:
         """
         source = self._stored(path)
         target = None if to is None else self._check_file_name(self._stored(to))
-        trashed = hindsight.find_trashed(self, source.path)
+        trashed = hindsight.find_trashed(self._view, source.path)
         with self.transaction() as tx:
             again = tx.trashed(trashed.stat.id)
             if again is None or again.sequence != trashed.sequence:
@@ -780,6 +780,11 @@ class Session:
         return explain(self, self._parse(path).path)
 
     # --- the machinery ---------------------------------------------------------------------------
+
+    @property
+    def _view(self) -> View:
+        """What looking back sees: one store throughout."""
+        return View(self.judge, self.principal)
 
     @property
     def origin(self) -> Origin:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import hindsight, journal
-from vfs_core.errors import Conflict, Denied, NotFound, Unsupported, VfsError
+from vfs_core.errors import Conflict, Denied, NotFound, StoreReplaced, Unsupported, VfsError
+from vfs_core.hindsight import View
 from vfs_core.path import is_within
 from vfs_core.storage import Operation, Transaction
 from vfs_core.types import JSON, Change
@@ -49,50 +50,53 @@ class _DryRun(Exception):
 
 def undo_last(session: Session, path: str, steps: int, *, dry_run: bool = False) -> UndoReport:
     """Take back the last changes of one node; a deleted one comes back. Raises NotFound, Conflict, Denied."""
-    node = _node_at(session, path)
+    view = View(session.judge, session.principal)
+    node = _node_at(view, path)
     rows: list[Change] = []
-    for row in _standing(session, lambda row: row.node == node, node=node):
+    for row in _standing(view, lambda row: row.node == node, node=node):
         rows.append(row)
         if len(rows) == steps:
             break
     if not rows:
         raise NotFound(f"{path}: nothing is left to undo")
-    return _undo(session, iter(rows), strict=True, dry_run=dry_run)
+    return _undo(session, view, iter(rows), strict=True, dry_run=dry_run)
 
 
 def undo_since(
     session: Session, path: str | None, agent: str | None, time_ns: int, *, dry_run: bool = False
 ) -> UndoReport:
     """Take back what was changed after a time: by an agent, below a path, or both."""
-    start = session.store.past.sequence_at(time_ns)
+    view = View(session.judge, session.principal)
+    start = view.past.sequence_at(time_ns)
 
     def concerned(row: Change) -> bool:
         if row.operation in _INERT or (agent is not None and row.agent != agent):
             return False
-        return path is None or _is_below(session, row, path)
+        return path is None or _is_below(view, row, path)
 
-    rows = _standing(session, concerned, since=start)
-    return _undo(session, rows, strict=False, dry_run=dry_run)
+    rows = _standing(view, concerned, since=start)
+    return _undo(session, view, rows, strict=False, dry_run=dry_run)
 
 
-def _node_at(session: Session, path: str) -> int:
+def _node_at(view: View, path: str) -> int:
     """The node at a path, or the one that was deleted there last."""
+    found = view.store.find(path)
     try:
-        found = session.require_stored(path, Operation.STAT)
+        view.judge.check(Operation.STAT, found)
     except NotFound:
-        return hindsight.find_trashed(session, path).stat.id
+        return hindsight.find_trashed(view, path).stat.id
     assert found.stat is not None
     return found.stat.id
 
 
 def _standing(
-    session: Session, wanted: Callable[[Change], bool], *, since: int = 0, node: int | None = None
+    view: View, wanted: Callable[[Change], bool], *, since: int = 0, node: int | None = None
 ) -> Iterator[Change]:
     """Rows that are neither undone nor an undoing, newest first."""
     undone: set[int] = set()
     before: int | None = None
     while True:
-        page = session.store.past.changes(before, _PAGE, since=since, node=node)
+        page = view.past.changes(before, _PAGE, since=since, node=node)
         for row in page:
             taken_back = (row.details or {}).get(journal.UNDOES)
             if taken_back is not None:
@@ -104,18 +108,20 @@ def _standing(
         before = page[-1].sequence
 
 
-def _is_below(session: Session, row: Change, path: str) -> bool:
+def _is_below(view: View, row: Change, path: str) -> bool:
     if is_within(row.path, path) or (row.old_path is not None and is_within(row.old_path, path)):
         return True
-    return any(is_within(found.path, path) for found in session.store.nodes([row.node]))
+    return any(is_within(found.path, path) for found in view.store.nodes([row.node]))
 
 
-def _undo(session: Session, rows: Iterator[Change], *, strict: bool, dry_run: bool) -> UndoReport:
+def _undo(session: Session, view: View, rows: Iterator[Change], *, strict: bool, dry_run: bool) -> UndoReport:
     report = UndoReport([], [])
-    chosen = [row for row in rows if hindsight.known_node(session, row.node, Operation.STAT) is not None]
+    chosen = [row for row in rows if hindsight.known_node(view, row.node, Operation.STAT) is not None]
     try:
         with session.transaction() as transaction:
-            undoing = _Undoing(session, transaction)
+            if session.judge.store is not view.store:
+                raise StoreReplaced("the store was restored from a backup meanwhile; ask again")
+            undoing = _Undoing(session, view, transaction)
             for row in chosen:
                 try:
                     transaction.undoing = row.sequence
@@ -141,8 +147,9 @@ def _described(row: Change, reason: str = "") -> Undone:
 class _Undoing:
     """Takes rows back in one transaction, and knows what it has left behind."""
 
-    def __init__(self, session: Session, transaction: Transaction) -> None:
+    def __init__(self, session: Session, view: View, transaction: Transaction) -> None:
         self._session = session
+        self._view = view
         self._tx = transaction
         self._contents: dict[int, int] = {}
         """The version whose content a node has, where it is not the last."""
@@ -185,7 +192,7 @@ class _Undoing:
         return row.path if row.path in paths else paths[0]
 
     def _content(self, row: Change, details: Mapping[str, JSON]) -> None:
-        path, store = self._path(row), self._session.store
+        path, store = self._path(row), self._view.store
         stat = self._tx.find(path).stat
         held = self._contents.get(row.node) or (stat.version if stat else 0)
         if held != row.version and self._hash(row.node, held) != row.content_hash:
@@ -193,21 +200,21 @@ class _Undoing:
         if row.version == 1:
             self._tx.delete(path)
             return
-        known = hindsight.known_node(self._session, row.node)
+        known = hindsight.known_node(self._view, row.node)
         kept = store.versions(row.node, row.version, 1)
-        if known is None or not kept or not hindsight.may_see(self._session, known, kept[0]):
+        if known is None or not kept or not hindsight.may_see(self._view, known, kept[0]):
             raise Denied(f"{path}: the version before {row.version} is not yours to see")
         patch = details.get(journal.META_BEFORE)
-        self._tx.write(path, hindsight.content(self._session, known, kept[0]), patch=patch)
+        self._tx.write(path, hindsight.content(self._view, known, kept[0]), patch=patch)
         self._contents[row.node] = kept[0].version
 
     def _hash(self, node: int, version: int) -> bytes | None:
-        kept = self._session.store.versions(node, version + 1, 1)
+        kept = self._view.store.versions(node, version + 1, 1)
         return kept[0].content_hash if kept and kept[0].version == version else None
 
     def _meta(self, row: Change, path: str, details: Mapping[str, JSON]) -> None:
         patch: Mapping[str, JSON] = details.get(journal.META_BEFORE, {})
-        left = json.loads(self._session.store.past.meta_at(row.node, row.sequence))
+        left = json.loads(self._view.past.meta_at(row.node, row.sequence))
         now = json.loads(self._tx.find(path).meta_json)
         changed = [key for key in patch if left.get(key) != now.get(key)]
         if changed:
@@ -220,7 +227,7 @@ class _Undoing:
             if self._tx.names(row.node):
                 return  # it came back with what it was deleted with
             raise NotFound(f"{row.path} is not kept any more")
-        if not hindsight.may_restore(self._session, trashed):
+        if not hindsight.may_restore(self._view, trashed):
             raise NotFound(f"{row.path} is not in your trash")
         self._session.check_moved(self._tx.restore(row.node))
 
