@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from vfs_core.config import Config, PermissionRule
 from vfs_core.content import content_hash
 from vfs_core.errors import (
     Denied,
@@ -225,3 +226,39 @@ def test_a_file_of_a_gibibyte_goes_through_with_flat_memory(kernel: Kernel) -> N
 def test_a_stream_has_the_hash_of_its_content(akashi: Session) -> None:
     data = b"".join(blocks(3 * MIB + 17))
     assert akashi.write_blocks("/memory/x", iter([data[:5], data[5:]])).content_hash == content_hash(data)
+
+
+def test_a_note_with_two_names_counts_and_is_found_once(akashi: Session, kuro: Session) -> None:
+    akashi.write("/private/x", b"heron heron", {"tags": ["bird"]})
+    akashi.write("/memory/a", b"other", {"tags": ["bird"]})
+    akashi.set_mode("/private/x", 0o644)
+    akashi.hard_link("/private/x", "/memory/b")
+    akashi.hard_link("/private/x", "/private/again")
+    akashi.symlink("a", "/memory/link")
+    for each, private in ((akashi, 1), (kuro, 0)):
+        stats = each.stats()
+        assert (stats.notes, stats.size, stats.private) == (2, 16, private)
+        assert each.tag_counts() == {"bird": 2}
+        assert len(each.search("heron").hits) == 1
+    assert [hit.path for hit in kuro.search("heron").hits] == ["/memory/b"]
+    akashi.delete("/memory/b")
+    assert (kuro.stats().notes, kuro.tag_counts(), kuro.search("heron").hits) == (1, {"bird": 1}, [])
+    assert akashi.stats().notes == 2
+
+
+def test_counts_are_the_same_where_rules_decide(tmp_path: Path) -> None:
+    rules = (PermissionRule("/memory/hidden/**", "none"), PermissionRule("/**", "rw"))
+    with Kernel(Config(permissions=rules), tmp_path / "rules.db") as kernel:
+        session = kernel.session("akashi")
+        session.write("/private/x", b"four", {"tags": ["bird"]})
+        session.set_mode("/private/x", 0o644)
+        session.hard_link("/private/x", "/memory/b")
+        stats = session.stats()
+        assert (stats.notes, stats.size, stats.private) == (1, 4, 1)
+        assert session.tag_counts() == {"bird": 1}
+
+
+def test_a_directory_carries_tags_that_count(akashi: Session) -> None:
+    akashi.mkdir("/memory/d")
+    akashi.tag("/memory/d", ["bird"])
+    assert akashi.tag_counts() == {"bird": 1}

@@ -7,6 +7,7 @@ more against the store and the rules, and more are taken until there are enough.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,7 @@ from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of
 from vfs_core.search import Match, SearchQuery
 from vfs_core.storage import Found, Operation
-from vfs_core.types import SYMMETRIC_LINKS, Hit, Link
+from vfs_core.types import SYMMETRIC_LINKS, Hit, Kind, Link
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -134,13 +135,24 @@ def tag_counts(session: Session) -> dict[str, int]:
     if judge.sees_by_class:
         visible = judge.visible()
         for usage in judge.store.tag_usage():
-            if (usage.within, usage.own) in visible:
-                counts[usage.tag] = counts.get(usage.tag, 0) + usage.files
+            if any((within, usage.own) in visible for within in usage.places()):
+                counts[usage.tag] = counts.get(usage.tag, 0) + usage.nodes
     else:
-        for found in session.walk("/", Operation.SEARCH):
+        for found in _once(session.walk("/", Operation.SEARCH)):
             for tag in tags_of(found.meta_json):
                 counts[tag] = counts.get(tag, 0) + 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _once(names: Iterator[Found]) -> Iterator[Found]:
+    """The first name of each node."""
+    seen: set[int] = set()
+    for found in names:
+        if found.stat is not None and found.stat.links > 1:
+            if found.stat.id in seen:
+                continue
+            seen.add(found.stat.id)
+        yield found
 
 
 def stats(session: Session) -> Stats:
@@ -152,17 +164,21 @@ def stats(session: Session) -> Stats:
     if judge.sees_by_class:
         visible = judge.visible()
         for usage in store.usage():
-            if (usage.within, usage.own) in visible:
+            seen = [within for within in usage.places() if (within, usage.own) in visible]
+            if seen:
                 notes += usage.files
                 size += usage.size
-                if store.directory_class(usage.within).space == agent:
+                if any(store.directory_class(within).space == agent for within in seen):
                     private += usage.files
     else:
+        sizes: dict[int, int] = {}
+        own: set[int] = set()
         for found in session.walk("/", Operation.SEARCH):
-            if found.stat is not None and not found.stat.is_directory:
-                notes += 1
-                size += found.stat.size
-                private += space_of(found.path) == agent
+            if found.stat is not None and found.stat.kind is Kind.FILE:
+                sizes[found.stat.id] = found.stat.size
+                if space_of(found.path) == agent:
+                    own.add(found.stat.id)
+        notes, size, private = len(sizes), sum(sizes.values()), len(own)
     kernel = session.kernel
     return Stats(
         agent, store.location, notes, size, private, len(tag_counts(session)), store.writable,

@@ -130,21 +130,32 @@ class Copy(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """How many files, and bytes, lie in each pair of classes."""
+    """How many files, and bytes, lie in each pair of classes. A file counts once, however many names it has."""
 
     within: int
     own: int
     files: int
     size: int
+    elsewhere: tuple[int, ...] = ()
+    """The other directory classes in which the same files have names: who sees any of them sees the files."""
+
+    def places(self) -> tuple[int, ...]:
+        """All directory classes in which these files have names."""
+        return (self.within, *self.elsewhere)
 
 
 class TagUsage(NamedTuple):
-    """How many files in a pair of classes carry a tag."""
+    """How many nodes in a pair of classes carry a tag. A node counts once, however many names it has."""
 
     tag: str
     within: int
     own: int
-    files: int
+    nodes: int
+    elsewhere: tuple[int, ...] = ()
+
+    def places(self) -> tuple[int, ...]:
+        """All directory classes in which these nodes have names."""
+        return (self.within, *self.elsewhere)
 
 
 @dataclass(frozen=True)
@@ -472,7 +483,7 @@ class Store(ABC):
 
     @abstractmethod
     def tag_usage(self) -> list[TagUsage]:
-        """Files by tag and pair of classes."""
+        """Nodes by tag and pair of classes."""
 
     # --- who -------------------------------------------------------------------------------------
 

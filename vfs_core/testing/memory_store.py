@@ -153,23 +153,33 @@ class MemoryStore(Store):
         return sorted(row for row in rows if node in (row.source, row.target))
 
     def usage(self) -> list[Usage]:
-        sums: dict[tuple[int, int], list[int]] = {}
-        for found in self._files():
-            sums.setdefault((found.within, found.own), []).append(len(found.data))
-        return [Usage(*pair, len(sizes), sum(sizes)) for pair, sizes in sorted(sums.items())]
+        sums: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+        for places, found in self._counted():
+            if found.stat is not None and found.stat.kind is Kind.FILE:
+                sums.setdefault((found.own, places), []).append(len(found.data))
+        return [
+            Usage(places[0], own, len(sizes), sum(sizes), places[1:])
+            for (own, places), sizes in sorted(sums.items())
+        ]
 
     def tag_usage(self) -> list[TagUsage]:
-        counts: dict[tuple[str, int, int], int] = {}
-        for found in self._files():
+        counts: dict[tuple[str, int, tuple[int, ...]], int] = {}
+        for places, found in self._counted():
             for tag in tags_of(found.meta_json):
-                key = tag, found.within, found.own
+                key = tag, found.own, places
                 counts[key] = counts.get(key, 0) + 1
-        return [TagUsage(*key, count) for key, count in sorted(counts.items())]
+        return [
+            TagUsage(tag, places[0], own, count, places[1:])
+            for (tag, own, places), count in sorted(counts.items())
+        ]
 
-    def _files(self) -> list[Found]:
+    def _counted(self) -> Iterator[tuple[tuple[int, ...], Found]]:
+        """Each node that has a name, with the classes of the directories in which it has one."""
         state = self._state
-        found = [state.find(path, content=True) for path in state.names]
-        return [each for each in found if each.stat is not None and each.stat.kind is Kind.FILE]
+        for id in set(state.names.values()):
+            found = [state.find(path, content=True) for path in state.names_of(id)]
+            if found[0].stat is not None:
+                yield tuple(sorted({each.within for each in found})), found[0]
 
     # --- who -------------------------------------------------------------------------------------
 

@@ -385,3 +385,33 @@ class StoreFileTests(StoreFixtures):
             with pytest.raises(VfsError):
                 self.change(store, change)
         assert store.head() == head
+
+    # --- counting --------------------------------------------------------------------------------
+
+    def test_a_node_with_several_names_counts_once_with_all_its_places(self, store: Store) -> None:
+        put(store, A, b"12345", patch={"tags": ["x"]})
+        put(store, f"{PRIVATE}/b", b"1", patch={"tags": ["x"]})
+        self.change(store, lambda t: t.hard_link(A, B), lambda t: t.hard_link(A, f"{PRIVATE}/a"))
+        public, private = store.find(A), store.find(f"{PRIVATE}/b")
+        both = tuple(sorted((public.within, private.within)))
+        assert {(each.places(), each.own, each.files, each.size) for each in store.usage()} == {
+            (both, public.own, 1, 5),
+            ((private.within,), private.own, 1, 1),
+        }
+        assert {(each.tag, each.places(), each.own, each.nodes) for each in store.tag_usage()} == {
+            ("x", both, public.own, 1),
+            ("x", (private.within,), private.own, 1),
+        }
+        self.change(store, lambda t: t.delete(f"{PRIVATE}/a"), lambda t: t.delete(B))
+        assert {(each.places(), each.files) for each in store.usage()} == {
+            ((public.within,), 1),
+            ((private.within,), 1),
+        }
+
+    def test_tags_of_directories_count_and_files_alone_have_a_size(self, store: Store) -> None:
+        self.change(
+            store, lambda t: t.mkdir(D), lambda t: t.update_meta(D, {"tags": ["x"]}),
+            lambda t: t.make_special(A, Kind.SYMLINK, target="target"),
+        )  # fmt: skip
+        assert [(each.tag, each.nodes) for each in store.tag_usage()] == [("x", 1)]
+        assert store.usage() == []

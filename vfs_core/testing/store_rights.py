@@ -484,7 +484,7 @@ class StoreRightsTests(StoreFixtures):
         put(store, A, patch={"tags": ["x", "y"]})
         put(store, B, patch={"tags": "x"})
         put(store, "/memory/private/akashi/c", patch={"tags": "x"})
-        counted = {(each.tag, each.within, each.own): each.files for each in store.tag_usage()}
+        counted = {(each.tag, each.within, each.own): each.nodes for each in store.tag_usage()}
         shared, private = store.find(A), store.find("/memory/private/akashi/c")
         assert counted == {
             ("x", shared.within, shared.own): 2,
@@ -492,7 +492,7 @@ class StoreRightsTests(StoreFixtures):
             ("x", private.within, private.own): 1,
         }
         put(store, A, patch={"tags": None})
-        counted = {(each.tag, each.within, each.own): each.files for each in store.tag_usage()}
+        counted = {(each.tag, each.within, each.own): each.nodes for each in store.tag_usage()}
         assert counted == {("x", shared.within, shared.own): 1, ("x", private.within, private.own): 1}
 
     # --- links -----------------------------------------------------------------------------------

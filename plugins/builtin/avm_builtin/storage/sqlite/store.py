@@ -6,8 +6,9 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -81,6 +82,8 @@ _READ = f"SELECT {STAT}, d.id, d.visibility, j.head, n.body {_NAMED}"
 _READ_PART = f"SELECT {STAT}, d.id, d.visibility, j.head, n.body IS NULL AND n.size > 0 {_NAMED}"
 _META, _OWN, _EXPIRES = STAT_WIDTH - 1, STAT_WIDTH - 2, 13
 _LIVES = "(n.expires_ns IS NULL OR n.expires_ns > ?)"
+_SHARED_NODE = "CASE WHEN n.links > 1 THEN n.id END"
+"""Groups the names of a node that has several, apart from all others."""
 _PARENT, _WITHIN, _SEQUENCE, _BODY = STAT_WIDTH, STAT_WIDTH + 1, STAT_WIDTH + 2, STAT_WIDTH + 3
 
 
@@ -337,20 +340,27 @@ class SqliteStore(Store):
 
     def usage(self) -> list[Usage]:
         rows = self._database.rows(
-            "SELECT d.visibility, n.visibility, count(*), sum(n.size) FROM node n JOIN name m ON m.node = n.id "
-            f"JOIN directory d ON d.id = m.directory WHERE n.kind = ? AND {_LIVES} GROUP BY 1, 2",
+            f"SELECT d.visibility, n.visibility, count(*), sum(n.size), {_SHARED_NODE} FROM node n "
+            "JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory "
+            f"WHERE n.kind = ? AND {_LIVES} GROUP BY 1, 2, 5",
             (FILE, time.time_ns()),
         )
-        return [Usage(*row) for row in rows]
+        return [
+            Usage(places[0], own, files, size, places[1:])
+            for (own,), places, files, size in _by_places(((row[1],), *row) for row in rows)
+        ]
 
     def tag_usage(self) -> list[TagUsage]:
         rows = self._database.rows(
-            "SELECT t.name, d.visibility, n.visibility, count(*) FROM tag t JOIN node n ON n.id = t.node "
-            f"JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory WHERE n.kind = ? AND {_LIVES} "
-            "GROUP BY 1, 2, 3",
-            (FILE, time.time_ns()),
+            f"SELECT t.name, d.visibility, n.visibility, count(*), 0, {_SHARED_NODE} FROM tag t "
+            "JOIN node n ON n.id = t.node JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory "
+            f"WHERE {_LIVES} GROUP BY 1, 2, 3, 6",
+            (time.time_ns(),),
         )
-        return [TagUsage(*row) for row in rows]
+        return [
+            TagUsage(tag, places[0], own, nodes, places[1:])
+            for (own, tag), places, nodes, _ in _by_places(((row[2], row[0]), *row[1:]) for row in rows)
+        ]
 
     # --- who -------------------------------------------------------------------------------------
 
@@ -492,6 +502,30 @@ class SqliteStore(Store):
 
 
 # --- opening -------------------------------------------------------------------------------------
+
+
+def _by_places(
+    rows: Iterable[tuple[tuple[Any, ...], int, int, int, int, int | None]],
+) -> Iterator[tuple[tuple[Any, ...], tuple[int, ...], int, int]]:
+    """From counts of names to counts of nodes: (key, directory classes, nodes, bytes).
+
+    A row is (key, directory class, node class, names, bytes of them, node), the node None for all that have one name.
+    """
+    counts: dict[tuple[tuple[Any, ...], tuple[int, ...]], list[int]] = {}
+    shared: dict[tuple[tuple[Any, ...], int], tuple[set[int], int]] = {}
+    for key, within, _, names, size, node in rows:
+        if node is None:
+            count = counts.setdefault((key, (within,)), [0, 0])
+            count[0] += names
+            count[1] += size
+        else:
+            shared.setdefault((key, node), (set(), size // names))[0].add(within)
+    for (key, _), (places, size) in shared.items():
+        count = counts.setdefault((key, tuple(sorted(places))), [0, 0])
+        count[0] += 1
+        count[1] += size
+    for (key, where), (nodes, total) in counts.items():
+        yield key, where, nodes, total
 
 
 def _exists(path: str) -> bool:
