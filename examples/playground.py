@@ -156,8 +156,8 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     trader.write("/memory/plan.md", "buy\nhold\n")
     analyst.write("/memory/plan.md", "buy\nsell\n")
     print(analyst.diff("/memory/plan.md"), end="")
-    for line in trader.blame("/memory/plan.md"):
-        print(f"   v{line.version.version} {line.version.author:<8} {line.text}")
+    for blamed in trader.blame("/memory/plan.md"):
+        print(f"   v{blamed.version.version} {blamed.version.author:<8} {blamed.text}")
     trader.undo("/memory/plan.md")
     print(f"✓ undone: {trader.read('/memory/plan.md').text.split()}")
     trader.delete("/memory/plan.md")
