@@ -46,8 +46,13 @@ class HotCache:
 
     def put(self, path: str, node: Node, tag: int, words: memoryview) -> None:
         """Keep a node that was read when the journal stood at `tag`."""
-        if len(node.data) <= LARGEST:
-            self._keep(path, Cached(node, slot_of(node.stat.id), tag, words))
+        size = len(node.data)
+        if size <= LARGEST:
+            # Not Cached(...), and _keep once more: every cold read comes through here.
+            if len(self.young) >= self._entries or self._held > self._bytes:
+                self._old, self.young, self._held = self.young, {}, 0
+            self.young[path] = tuple.__new__(Cached, (node, slot_of(node.stat.id), tag, words))
+            self._held += size + 256
 
     def _keep(self, path: str, entry: Cached) -> None:
         if len(self.young) >= self._entries or self._held > self._bytes:

@@ -217,6 +217,10 @@ class Judge:
 
     def check_read(self, found: Found) -> None:
         """`check` for reading a name."""
+        if self._plain and self.store.bell.words[EPOCH] <= self._tag:
+            _, _, within, own, _, _, directory, _, _ = found
+            if (Operation.READ, within, own, directory) in self._allowed:
+                return
         self.check(Operation.READ, found)
 
     def allows(self, operation: Operation, found: Found) -> bool:

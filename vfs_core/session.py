@@ -87,6 +87,8 @@ class Session:
         self._origin = origin_of(principal)
         cache = kernel.config.cache
         self._cache = HotCache(cache.entries, cache.bytes)
+        self._caches = principal.key is None and not principal.elevated_until_ns
+        """Whether what it may read now it may read until something changes."""
         self._judge: Judge | None = None
         self._plain: dict[str, str] = {}
         self._writable: dict[str, str] = {}
@@ -128,19 +130,14 @@ class Session:
         kernel = self.kernel
         generation, judge = kernel.generation, self.judge
         store = judge.store
-        found = store.read(path, judge.check_read)
-        stat = found.stat
+        _, stat, _, _, _, sequence, _, meta_json, data = store.read(path, judge.check_read)
         assert stat is not None
         if stat.kind is not Kind.FILE:
             filing.refuse_special(path, stat)
             return self.read(filing.follow(self, path))
-        node = Node(path, found.data, stat, found.meta_json)
-        if (
-            self.principal.key is None
-            and not self.principal.elevated_until_ns
-            and stat.expires_ns is None  # the bell does not ring when a moment comes
-        ):
-            self._cache.put(text, node, found.sequence, store.bell.words)
+        node = tuple.__new__(Node, (path, data, stat, meta_json, ()))
+        if self._caches and stat.expires_ns is None:  # the bell does not ring when a moment comes
+            self._cache.put(text, node, sequence, store.bell.words)
             if kernel.generation != generation:  # decided by a policy that has been replaced since
                 self._cache.clear()
         return node

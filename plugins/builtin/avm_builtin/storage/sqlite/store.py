@@ -149,7 +149,7 @@ class SqliteStore(Store):
     # --- reading ---------------------------------------------------------------------------------
 
     def find(self, path: str) -> Found:
-        row = self._database.rows(_FIND, split(path))[0]
+        row = self._database.row(_FIND, split(path))
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
         if row[0] is None or (row[_EXPIRES] is not None and self._expired(row[_EXPIRES])):
@@ -159,16 +159,18 @@ class SqliteStore(Store):
         )
 
     def read(self, path: str, approve: Callable[[Found], None] = approve_all) -> Found:
-        row = self._database.rows(_READ, split(path))[0]
-        if self.bell.words[HEAD] > row[_SEQUENCE]:
+        row = self._database.row(_READ, split(path))
+        parent, within, sequence, body = row[_PARENT:]
+        if self.bell.words[HEAD] > sequence:
             self._suspect()
         if row[0] is None or (row[_EXPIRES] is not None and self._expired(row[_EXPIRES])):
-            found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
+            found = absent(path, sequence, within or 0, parent or 0)
             approve(found)
             return found
-        stat, body = self._names.stat(row), row[_BODY]
-        found = Found(
-            path, stat, row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META], body or b""
+        stat = self._names.stat(row)
+        # Not Found(...): on the path of every read, a named tuple's constructor is a good part of what this costs.
+        found = tuple.__new__(
+            Found, (path, stat, within, row[_OWN], parent, sequence, 0, row[_META], body or b"")
         )
         approve(found)
         if body is None and stat.size:
