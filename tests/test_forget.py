@@ -11,6 +11,7 @@ import pytest
 
 from vfs_core.errors import NotFound, NotOwner
 from vfs_core.kernel import Kernel
+from vfs_core.past import Retention
 from vfs_core.session import Session
 
 NOTE = "/private/geheimplan-xyzzy.md"
@@ -225,3 +226,61 @@ def test_a_forgotten_path_can_be_used_again(session: Session) -> None:
     assert session.write("/memory/x", "new").version == 1
     assert session.stat("/memory/x").id > node
     assert [version.version for version in session.history("/memory/x")] == [1]
+
+
+def test_what_retention_purged_is_forgotten_by_its_path_and_by_its_number(session: Session) -> None:
+    for path in ("/private/unterschlupf.md", "/private/geheimplan.md"):
+        session.write(path, "quetzalcoatlus", {"title": "Geheimtitel"})
+        session.write(path, "zyzzyvas", {"title": "b", "tags": ["etikettchen"]})
+    node = session.stat("/private/geheimplan.md").id
+    for path in ("/private/unterschlupf.md", "/private/geheimplan.md"):
+        session.delete(path)
+    session.store.purge(session.origin, Retention(0, 1, 0))
+    assert {word for _, word in left(session)} >= {"Geheimtitel", "geheimplan", "unterschlupf", "etikettchen"}
+    session.forget_for_good("/private/unterschlupf.md")
+    session.forget_for_good(f"@{node}")
+    assert left(session) == []
+    assert failed(session) == []
+    with pytest.raises(NotFound):
+        session.forget_for_good(f"@{node}")
+
+
+def test_a_directory_s_name_is_not_left_in_the_past_of_what_was_in_it(session: Session) -> None:
+    session.write("/private/unterschlupf/out.md", "harmless")
+    session.write("/private/unterschlupf/quetzalcoatlus.md", "zyzzyvas")
+    session.rename("/private/unterschlupf", "/private/above/geheimplan")
+    session.rename("/private/above", "/private/over")
+    session.write("/private/over/geheimplan/out.md", "harmless again")
+    session.rename("/private/over/geheimplan/out.md", "/private/kept.md")
+    session.delete("/private/over/geheimplan/quetzalcoatlus.md")
+    session.forget_for_good("/private/over/geheimplan")
+    assert left(session) == []
+    assert failed(session) == []
+    assert [version.version for version in session.history("/private/kept.md")] == [2, 1]
+    assert session.as_of("/private/kept.md", version=1).text == "harmless"
+
+
+def test_what_others_have_in_the_trash_at_a_path_hinders_nobody(kernel: Kernel, session: Session) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    kuro.write("/shared/x", "kuro's")
+    akashi.delete("/shared/x")
+    with pytest.raises(NotOwner):
+        akashi.forget_for_good("/shared/x")
+    akashi.write("/shared/x", "quetzalcoatlus")
+    assert akashi.forget_for_good("/shared/x").nodes == 1
+    assert left(session) == []
+    assert [each.path for each in kuro.trash()] == ["/memory/shared/x"]
+
+
+def test_who_may_not_know_of_a_deleted_note_finds_nothing(kernel: Kernel, session: Session) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    akashi.write("/private/note", "akashi's")
+    node = akashi.stat("/private/note").id
+    akashi.delete("/private/note")
+    said = set()
+    for path in ("/memory/private/akashi/note", f"@{node}", "@99999999", "/memory/private/akashi/nothing"):
+        with pytest.raises(NotFound) as refused:
+            kuro.forget_for_good(path)
+        said.add(str(refused.value).partition(":")[2])
+    assert len(said) == 1
+    assert akashi.restore("/private/note")

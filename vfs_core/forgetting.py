@@ -8,6 +8,7 @@ its locks.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vfs_core import hindsight
 from vfs_core.errors import NotFound, NotOwner, StoreError
 from vfs_core.past import Trashed
-from vfs_core.path import split
+from vfs_core.path import MEMORY, split
 from vfs_core.storage import Copy, Operation, side_base
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _SHORTEST = 6
 """Bytes of the shortest text that is looked for: shorter ones stand everywhere by chance."""
 _MOST_NEEDLES = 10_000
 _PAGE = 500
+_BY_ID = re.compile(rf"{MEMORY}/@([0-9]{{1,18}})")
 
 
 class Trace(NamedTuple):
@@ -51,27 +53,33 @@ class Forgotten(NamedTuple):
 
 
 def forget(session: Session, path: str) -> Forgotten:
-    """Forget what is at a path, and what was deleted there. Raises NotFound, NotOwner, Denied."""
-    earlier = _deleted_at(session, path)
+    """Forget what is at a path (or was deleted as `@id`), and what was deleted there.
+
+    Raises NotFound, NotOwner, Denied.
+    """
+    agent, elevated = session.principal.agent, session.judge.is_elevated()
+    known = _deleted(session, path)
+    earlier = [each for each in known if elevated or each.stat.owner == agent]
     texts: list[str] = []
     _collect(session, path, earlier, texts)
-    agent, elevated = session.principal.agent, session.judge.is_elevated()
 
     def approve(trashed: Trashed) -> None:
         if trashed.stat.owner != agent and not elevated:
             raise NotOwner(f"{trashed.path} is {trashed.stat.owner}'s, who alone may have it forgotten")
 
     with session.transaction() as transaction:
-        nodes = [each.stat.id for each in earlier if transaction.trashed(each.stat.id) is not None]
         present = transaction.find(path).stat
-        if present is not None or not nodes:
+        wanted = {each.stat.id for each in earlier}
+        if present is not None or not known:
             transaction.delete(path, recursive=True)  # judged; NotFound in the words of an absent note
             assert present is not None
-            nodes.append(present.id)
-        rows = sum(transaction.forget(node, approve) for node in nodes)
+            wanted.add(present.id)
+        elif not wanted:
+            approve(known[0])
+        rows = sum(transaction.forget(node, approve) for node in sorted(wanted))
     clean = scrub(session)
-    copies = tuple(each for each in session.store.copies() if each.sequence >= min(nodes))
-    return Forgotten(len(nodes), rows, clean, copies, tuple(dict.fromkeys(texts)))
+    copies = tuple(each for each in session.store.copies() if each.sequence >= min(wanted))
+    return Forgotten(len(wanted), rows, clean, copies, tuple(dict.fromkeys(texts)))
 
 
 def scrub(session: Session) -> bool:
@@ -82,16 +90,17 @@ def scrub(session: Session) -> bool:
     return session.store.scrub()
 
 
-def _deleted_at(session: Session, path: str) -> list[Trashed]:
-    """What the agent owned and deleted at a path, as far as it can still be restored."""
-    found: list[Trashed] = []
-    before: int | None = None
-    while True:
-        page = session.store.past.trash(before, _PAGE)
-        found += [each for each in page if each.path == path and hindsight.may_restore(session, each)]
-        if len(page) < _PAGE:
-            return found
-        before = page[-1].sequence
+def _deleted(session: Session, path: str) -> list[Trashed]:
+    """What was deleted at a path, or as `@id`, as far as the agent may know of it."""
+    past = session.store.past
+    found = past.deleted_at(path)
+    named = _BY_ID.fullmatch(path)
+    if named and not found and session.store.find(path).stat is None:
+        rows = past.changes(limit=1, node=int(named[1]))
+        found = (
+            [each for each in past.deleted_at(rows[0].path) if each.stat.id == rows[0].node] if rows else []
+        )
+    return [each for each in found if hindsight.may_restore(session, each)]
 
 
 def _collect(session: Session, path: str, deleted: Sequence[Trashed], texts: list[str]) -> None:

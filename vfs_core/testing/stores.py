@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vfs_core.testing.store_contents import StoreContentTests
+from vfs_core.testing.store_forget import StoreForgetTests
 from vfs_core.testing.store_journal import StoreJournalTests
 from vfs_core.testing.store_model import StoreModelTests
 from vfs_core.testing.store_names import StoreNameTests
@@ -11,6 +12,7 @@ from vfs_core.testing.store_rights import StoreRightsTests
 
 
 class StoreTests(
-    StoreContentTests, StoreNameTests, StoreRightsTests, StoreJournalTests, StorePastTests, StoreModelTests
-):
-    """Everything that a store promises, by topic: contents, names, rights, journal, past, and against a model."""
+    StoreContentTests, StoreNameTests, StoreRightsTests, StoreJournalTests, StorePastTests, StoreForgetTests,
+    StoreModelTests,
+):  # fmt: skip
+    """Everything that a store promises, by topic, and against a model."""
