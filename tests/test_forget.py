@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -284,3 +286,70 @@ def test_who_may_not_know_of_a_deleted_note_finds_nothing(kernel: Kernel, sessio
         said.add(str(refused.value).partition(":")[2])
     assert len(said) == 1
     assert akashi.restore("/private/note")
+
+
+DYING = """
+import os, signal, sys
+from vfs_core.kernel import Kernel
+with Kernel(db=sys.argv[1]) as kernel:
+    session = kernel.session()
+    if sys.argv[2] == "before scrubbing":
+        type(session.store).scrub = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+    print("ready", flush=True)
+    session.forget_for_good(sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("delay", ["before scrubbing", 0.0, 0.005, 0.01, 0.02, 0.04])
+def test_a_process_killed_in_the_midst_leaves_a_store_that_tells_and_can_be_finished(
+    session: Session, delay: str | float
+) -> None:
+    live(session)
+    with subprocess.Popen(
+        [sys.executable, "-c", DYING, session.store.location, str(delay), NOTE], stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        if isinstance(delay, float):
+            time.sleep(delay)
+            child.kill()
+        code = child.wait(60)
+    assert code in ((-signal.SIGKILL, 0) if isinstance(delay, float) else (-signal.SIGKILL,))
+    findings = {finding.subject: finding for finding in session.store.verify()}
+    assert not [finding for finding in findings.values() if finding.level == "fail"]
+    if session.exists(NOTE):
+        assert "forgotten" not in findings, "nothing has been erased yet"
+        session.forget_for_good(NOTE)
+    elif code:
+        assert findings["forgotten"].cure == "avm forget --scrub"
+        assert delay != "before scrubbing" or left(session), "else this proves nothing"
+        assert session.scrub()
+    assert left(session) == []
+    assert "forgotten" not in {finding.subject for finding in session.store.verify()}
+    assert failed(session) == []
+
+
+def test_a_reader_that_holds_the_wal_is_reported_and_scrubbing_again_finishes(session: Session) -> None:
+    live(session)
+    code = (
+        "import sys, apsw\n"
+        "connection = apsw.Connection(sys.argv[1], flags=apsw.SQLITE_OPEN_READWRITE)\n"
+        "connection.execute('BEGIN')\n"
+        "connection.execute('SELECT count(*) FROM node').fetchall()\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, session.store.location], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None and reader.stdin is not None
+        reader.stdout.readline()
+        done = session.forget_for_good(NOTE)
+        assert not done.scrubbed and "reads the store" in done.why
+        assert not session.exists(NOTE)
+        assert "forgotten" in {finding.subject for finding in session.store.verify()}
+        reader.stdin.close()
+        reader.wait(10)
+    assert session.scrub()
+    assert left(session) == []
+    assert "forgotten" not in {finding.subject for finding in session.store.verify()}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import hindsight
-from vfs_core.errors import NotFound, NotOwner, StoreError
+from vfs_core.errors import NoSpace, NotFound, NotOwner, ReadOnly, StoreBusy, StoreError
 from vfs_core.past import Trashed
 from vfs_core.path import MEMORY, split
 from vfs_core.storage import Copy, Operation, side_base
@@ -45,11 +45,13 @@ class Forgotten(NamedTuple):
     rows: int
     """Journal rows that were redacted."""
     scrubbed: bool
-    """Whether free space and WAL are clean; if not, a reader in another process kept them: scrub again later."""
+    """Whether index, free space and WAL are clean; if not, see `why`, and scrub again later."""
     copies: tuple[Copy, ...]
     """Backups and exports made while it existed, which may hold it."""
     texts: tuple[str, ...]
     """What `traces` should look for to prove it."""
+    why: str = ""
+    """What kept it from being scrubbed."""
 
 
 def forget(session: Session, path: str) -> Forgotten:
@@ -77,9 +79,13 @@ def forget(session: Session, path: str) -> Forgotten:
         elif not wanted:
             approve(known[0])
         rows = sum(transaction.forget(node, approve) for node in sorted(wanted))
-    clean = scrub(session)
+    clean, why = False, "a program that reads the store kept its free space from being cleaned"
+    try:
+        clean = scrub(session)
+    except (ReadOnly, NoSpace, StoreBusy) as error:  # it is erased, so this is no failure to forget
+        why = str(error)
     copies = tuple(each for each in session.store.copies() if each.sequence >= min(wanted))
-    return Forgotten(len(wanted), rows, clean, copies, tuple(dict.fromkeys(texts)))
+    return Forgotten(len(wanted), rows, clean, copies, tuple(dict.fromkeys(texts)), "" if clean else why)
 
 
 def scrub(session: Session) -> bool:
