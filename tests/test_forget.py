@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from vfs_core.errors import NotFound, NotOwner
 from vfs_core.kernel import Kernel
+from vfs_core.past import Retention
 from vfs_core.session import Session
 
 NOTE = "/private/geheimplan-xyzzy.md"
@@ -225,3 +228,128 @@ def test_a_forgotten_path_can_be_used_again(session: Session) -> None:
     assert session.write("/memory/x", "new").version == 1
     assert session.stat("/memory/x").id > node
     assert [version.version for version in session.history("/memory/x")] == [1]
+
+
+def test_what_retention_purged_is_forgotten_by_its_path_and_by_its_number(session: Session) -> None:
+    for path in ("/private/unterschlupf.md", "/private/geheimplan.md"):
+        session.write(path, "quetzalcoatlus", {"title": "Geheimtitel"})
+        session.write(path, "zyzzyvas", {"title": "b", "tags": ["etikettchen"]})
+    node = session.stat("/private/geheimplan.md").id
+    for path in ("/private/unterschlupf.md", "/private/geheimplan.md"):
+        session.delete(path)
+    session.store.purge(session.origin, Retention(0, 1, 0))
+    assert {word for _, word in left(session)} >= {"Geheimtitel", "geheimplan", "unterschlupf", "etikettchen"}
+    session.forget_for_good("/private/unterschlupf.md")
+    session.forget_for_good(f"@{node}")
+    assert left(session) == []
+    assert failed(session) == []
+    with pytest.raises(NotFound):
+        session.forget_for_good(f"@{node}")
+
+
+def test_a_directory_s_name_is_not_left_in_the_past_of_what_was_in_it(session: Session) -> None:
+    session.write("/private/unterschlupf/out.md", "harmless")
+    session.write("/private/unterschlupf/quetzalcoatlus.md", "zyzzyvas")
+    session.rename("/private/unterschlupf", "/private/above/geheimplan")
+    session.rename("/private/above", "/private/over")
+    session.write("/private/over/geheimplan/out.md", "harmless again")
+    session.rename("/private/over/geheimplan/out.md", "/private/kept.md")
+    session.delete("/private/over/geheimplan/quetzalcoatlus.md")
+    session.forget_for_good("/private/over/geheimplan")
+    assert left(session) == []
+    assert failed(session) == []
+    assert [version.version for version in session.history("/private/kept.md")] == [2, 1]
+    assert session.as_of("/private/kept.md", version=1).text == "harmless"
+
+
+def test_what_others_have_in_the_trash_at_a_path_hinders_nobody(kernel: Kernel, session: Session) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    kuro.write("/shared/x", "kuro's")
+    akashi.delete("/shared/x")
+    with pytest.raises(NotOwner):
+        akashi.forget_for_good("/shared/x")
+    akashi.write("/shared/x", "quetzalcoatlus")
+    assert akashi.forget_for_good("/shared/x").nodes == 1
+    assert left(session) == []
+    assert [each.path for each in kuro.trash()] == ["/memory/shared/x"]
+
+
+def test_who_may_not_know_of_a_deleted_note_finds_nothing(kernel: Kernel, session: Session) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    akashi.write("/private/note", "akashi's")
+    node = akashi.stat("/private/note").id
+    akashi.delete("/private/note")
+    said = set()
+    for path in ("/memory/private/akashi/note", f"@{node}", "@99999999", "/memory/private/akashi/nothing"):
+        with pytest.raises(NotFound) as refused:
+            kuro.forget_for_good(path)
+        said.add(str(refused.value).partition(":")[2])
+    assert len(said) == 1
+    assert akashi.restore("/private/note")
+
+
+DYING = """
+import os, signal, sys
+from vfs_core.kernel import Kernel
+with Kernel(db=sys.argv[1]) as kernel:
+    session = kernel.session()
+    if sys.argv[2] == "before scrubbing":
+        type(session.store).scrub = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+    print("ready", flush=True)
+    session.forget_for_good(sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("delay", ["before scrubbing", 0.0, 0.005, 0.01, 0.02, 0.04])
+def test_a_process_killed_in_the_midst_leaves_a_store_that_tells_and_can_be_finished(
+    session: Session, delay: str | float
+) -> None:
+    live(session)
+    with subprocess.Popen(
+        [sys.executable, "-c", DYING, session.store.location, str(delay), NOTE], stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        if isinstance(delay, float):
+            time.sleep(delay)
+            child.kill()
+        code = child.wait(60)
+    assert code in ((-signal.SIGKILL, 0) if isinstance(delay, float) else (-signal.SIGKILL,))
+    findings = {finding.subject: finding for finding in session.store.verify()}
+    assert not [finding for finding in findings.values() if finding.level == "fail"]
+    if session.exists(NOTE):
+        assert "forgotten" not in findings, "nothing has been erased yet"
+        session.forget_for_good(NOTE)
+    elif code:
+        assert findings["forgotten"].cure == "avm forget --scrub"
+        assert delay != "before scrubbing" or left(session), "else this proves nothing"
+        assert session.scrub()
+    assert left(session) == []
+    assert "forgotten" not in {finding.subject for finding in session.store.verify()}
+    assert failed(session) == []
+
+
+def test_a_reader_that_holds_the_wal_is_reported_and_scrubbing_again_finishes(session: Session) -> None:
+    live(session)
+    code = (
+        "import sys, apsw\n"
+        "connection = apsw.Connection(sys.argv[1], flags=apsw.SQLITE_OPEN_READWRITE)\n"
+        "connection.execute('BEGIN')\n"
+        "connection.execute('SELECT count(*) FROM node').fetchall()\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, session.store.location], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None and reader.stdin is not None
+        reader.stdout.readline()
+        done = session.forget_for_good(NOTE)
+        assert not done.scrubbed and "reads the store" in done.why
+        assert not session.exists(NOTE)
+        assert "forgotten" in {finding.subject for finding in session.store.verify()}
+        reader.stdin.close()
+        reader.wait(10)
+    assert session.scrub()
+    assert left(session) == []
+    assert "forgotten" not in {finding.subject for finding in session.store.verify()}

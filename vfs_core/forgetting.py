@@ -8,6 +8,7 @@ its locks.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import hindsight
-from vfs_core.errors import NotFound, NotOwner, StoreError, StoreReplaced
+from vfs_core.errors import NoSpace, NotFound, NotOwner, ReadOnly, StoreBusy, StoreError, StoreReplaced
 from vfs_core.hindsight import View
 from vfs_core.past import Trashed
-from vfs_core.path import split
+from vfs_core.path import MEMORY, split
 from vfs_core.storage import Copy, Operation, side_base
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _SHORTEST = 6
 """Bytes of the shortest text that is looked for: shorter ones stand everywhere by chance."""
 _MOST_NEEDLES = 10_000
 _PAGE = 500
+_BY_ID = re.compile(rf"{MEMORY}/@([0-9]{{1,18}})")
 
 
 class Trace(NamedTuple):
@@ -44,20 +46,26 @@ class Forgotten(NamedTuple):
     rows: int
     """Journal rows that were redacted."""
     scrubbed: bool
-    """Whether free space and WAL are clean; if not, a reader in another process kept them: scrub again later."""
+    """Whether index, free space and WAL are clean; if not, see `why`, and scrub again later."""
     copies: tuple[Copy, ...]
     """Backups and exports made while it existed, which may hold it."""
     texts: tuple[str, ...]
     """What `traces` should look for to prove it."""
+    why: str = ""
+    """What kept it from being scrubbed."""
 
 
 def forget(session: Session, path: str) -> Forgotten:
-    """Forget what is at a path, and what was deleted there. Raises NotFound, NotOwner, Denied."""
+    """Forget what is at a path (or was deleted as `@id`), and what was deleted there.
+
+    Raises NotFound, NotOwner, Denied.
+    """
     view = View(session.judge, session.principal)
-    earlier = _deleted_at(view, path)
+    agent, elevated = view.agent, view.judge.is_elevated()
+    known = _deleted(view, path)
+    earlier = [each for each in known if elevated or each.stat.owner == agent]
     texts: list[str] = []
     _collect(session, view, path, earlier, texts)
-    agent, elevated = view.agent, view.judge.is_elevated()
 
     def approve(trashed: Trashed) -> None:
         if trashed.stat.owner != agent and not elevated:
@@ -66,16 +74,22 @@ def forget(session: Session, path: str) -> Forgotten:
     with session.transaction() as transaction:
         if session.judge.store is not view.store:
             raise StoreReplaced("the store was restored from a backup meanwhile; ask again")
-        nodes = [each.stat.id for each in earlier if transaction.trashed(each.stat.id) is not None]
         present = transaction.find(path).stat
-        if present is not None or not nodes:
+        wanted = {each.stat.id for each in earlier}
+        if present is not None or not known:
             transaction.delete(path, recursive=True)  # judged; NotFound in the words of an absent note
             assert present is not None
-            nodes.append(present.id)
-        rows = sum(transaction.forget(node, approve) for node in nodes)
-    clean = scrub(session)
-    copies = tuple(each for each in session.store.copies() if each.sequence >= min(nodes))
-    return Forgotten(len(nodes), rows, clean, copies, tuple(dict.fromkeys(texts)))
+            wanted.add(present.id)
+        elif not wanted:
+            approve(known[0])
+        rows = sum(transaction.forget(node, approve) for node in sorted(wanted))
+    clean, why = False, "a program that reads the store kept its free space from being cleaned"
+    try:
+        clean = scrub(session)
+    except (ReadOnly, NoSpace, StoreBusy) as error:  # it is erased, so this is no failure to forget
+        why = str(error)
+    copies = tuple(each for each in session.store.copies() if each.sequence >= min(wanted))
+    return Forgotten(len(wanted), rows, clean, copies, tuple(dict.fromkeys(texts)), "" if clean else why)
 
 
 def scrub(session: Session) -> bool:
@@ -86,16 +100,17 @@ def scrub(session: Session) -> bool:
     return session.store.scrub()
 
 
-def _deleted_at(view: View, path: str) -> list[Trashed]:
-    """What the agent owned and deleted at a path, as far as it can still be restored."""
-    found: list[Trashed] = []
-    before: int | None = None
-    while True:
-        page = view.past.trash(before, _PAGE)
-        found += [each for each in page if each.path == path and hindsight.may_restore(view, each)]
-        if len(page) < _PAGE:
-            return found
-        before = page[-1].sequence
+def _deleted(view: View, path: str) -> list[Trashed]:
+    """What was deleted at a path, or as `@id`, as far as the agent may know of it."""
+    past = view.past
+    found = past.deleted_at(path)
+    named = _BY_ID.fullmatch(path)
+    if named and not found and view.store.find(path).stat is None:
+        rows = past.changes(limit=1, node=int(named[1]))
+        found = (
+            [each for each in past.deleted_at(rows[0].path) if each.stat.id == rows[0].node] if rows else []
+        )
+    return [each for each in found if hindsight.may_restore(view, each)]
 
 
 def _collect(session: Session, view: View, path: str, deleted: Sequence[Trashed], texts: list[str]) -> None:

@@ -108,6 +108,13 @@ class Past(ABC):
         """Deleted nodes that can be restored, last deleted first, deleted before a row."""
 
     @abstractmethod
+    def deleted_at(self, path: str) -> list[Trashed]:
+        """Nodes that were deleted at a path, last deleted first, also those that retention has purged since.
+
+        Not those that were restored or forgotten.
+        """
+
+    @abstractmethod
     def changes(
         self,
         before: int | None = None,

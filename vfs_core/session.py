@@ -43,7 +43,7 @@ from vfs_core.meta import normalize_tags, tags_of
 from vfs_core.moments import Moment, as_ns
 from vfs_core.names import check_agent_name
 from vfs_core.past import Trashed
-from vfs_core.path import PRIVATE, Ref, join, parse, split, split_suffix
+from vfs_core.path import MEMORY, PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
 from vfs_core.routing import Matched
@@ -694,9 +694,11 @@ class Session:
         """Erase what is at a path, and what was deleted there, from the store and all that derives from it.
 
         Text, versions, title, path, tags and links go, the journal's rows are redacted and the chain still verifies.
-        What cannot be reached is named. Only for the owner. Raises NotFound, NotOwner, Denied.
+        What cannot be reached is named. `@id` is a deleted node by its number. Only for the owner. Raises NotFound,
+        NotOwner, Denied.
         """
-        return forgetting.forget(self, self._stored(path).path)
+        text = f"{MEMORY}/{path}" if path.startswith("@") else path
+        return forgetting.forget(self, self._stored(text).path)
 
     def scrub(self) -> bool:
         """Clean free space, WAL and derived data of what was erased; False where another reader kept it from that."""

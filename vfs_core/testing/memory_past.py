@@ -109,6 +109,11 @@ class MemoryPast(Past):
         chosen = [each for each in found if each and (before is None or each.sequence < before)]
         return sorted(chosen, key=lambda each: -each.sequence)[:limit]
 
+    def deleted_at(self, path: str) -> list[Trashed]:
+        state = self._present()
+        found = [state.deleted(id) for id in state.nodes]
+        return sorted((each for each in found if each and each.path == path), key=lambda each: -each.sequence)
+
     def changes(
         self,
         before: int | None = None,

@@ -173,6 +173,15 @@ class State:
         time_ns = self.journal[deletion.sequence - 1].change.time_ns
         return Trashed(deletion.path, node.stat(), node.own, deletion.sequence, time_ns, deletion.by)
 
+    def deleted(self, id: int) -> Trashed | None:
+        """A deleted node, also one that was purged, unless it was forgotten."""
+        rows = [row.change for row in self.journal if row.change.node == id]
+        if not rows or rows[-1].operation != journal.DELETE or not rows[-1].path or self.names_of(id):
+            return None
+        change, node = rows[-1], self.nodes[id]
+        by = node.who.owner if (change.details or {}).get(journal.EXPIRED) else change.agent
+        return Trashed(change.path, node.stat(), node.own, change.sequence, change.time_ns, by)
+
     def below(self, path: str) -> list[str]:
         """The names at and below a path, each directory before what is in it."""
         return sorted(name for name in self.names if is_within(name, path))

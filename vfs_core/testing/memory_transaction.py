@@ -24,6 +24,7 @@ from vfs_core.errors import (
     NotADirectory,
     NotEmpty,
     NotFound,
+    NotOwner,
     StoreError,
     TooLarge,
 )
@@ -328,25 +329,66 @@ class MemoryTransaction(Transaction):
 
     def forget(self, node: int, approve: Callable[[Trashed], None]) -> int:
         self._alive()
-        nodes = [node]
-        for each in nodes:
-            found = self.state.trashed(each)
-            if found is None:
-                raise NotFound(f"there is no deleted node @{each} to forget")
-            approve(found)
-            nodes += [
-                child
-                for child, deletion in self.state.trash.items()
-                if deletion.directory == each and deletion.top == node and child != node
-            ]
-        rows = sum(self._forget(each) for each in nodes)
+        nodes = self._chosen(node, approve)
+        rows = sum(self._rename_in_rows(each) for each in nodes) + sum(self._forget(each) for each in nodes)
         self._append(journal.FORGET, "", 0, details={"nodes": len(nodes)})
         self.everything = True
         return rows
 
+    def _chosen(self, node: int, approve: Callable[[Trashed], None]) -> list[int]:
+        """A deleted node, what was deleted with it, and what had been deleted from it before, if approved."""
+        top = self.state.deleted(node)
+        if top is None:
+            raise NotFound(f"there is no deleted node @{node} to forget")
+        approve(top)
+        nodes = [node]
+        deleted = [each for each in map(self.state.deleted, self.state.nodes) if each is not None]
+        for each in deleted:
+            details = self.state.journal[each.sequence - 1].change.details or {}
+            if details.get(journal.WITHIN) == node:
+                try:
+                    approve(each)
+                except NotOwner:
+                    raise NotOwner(
+                        f"{top.path} holds notes of others, who alone may have them forgotten"
+                    ) from None
+                nodes.append(each.stat.id)
+        for each in deleted:
+            was_inside = any(is_within(each.path, path) for inner in nodes for path in self._paths(inner))
+            if each.stat.id not in nodes and was_inside:
+                try:
+                    nodes += self._chosen(each.stat.id, approve)
+                except NotOwner:
+                    continue  # it stays; its rows do not keep the directory's name
+        return list(dict.fromkeys(nodes))
+
+    def _paths(self, node: int) -> list[str]:
+        """The paths that a directory's rows give it."""
+        if self.state.nodes[node].kind is not Kind.DIRECTORY:
+            return []
+        return [row.change.path for row in self.state.journal if row.change.node == node and row.change.path]
+
+    def _rename_in_rows(self, node: int) -> int:
+        """Take the name of a forgotten directory out of the paths of what was in it."""
+        state, rows = self.state, 0
+        for lived in sorted(set(self._paths(node)), key=len, reverse=True):
+            instead = join(split(lived)[0], f"@{node}")
+            for index, (change, salt, chain) in enumerate(state.journal):
+                paths = [change.path, change.old_path]
+                if change.node == node or not any(path and is_within(path, lived) for path in paths):
+                    continue
+                state.redacted[change.sequence] = state.commitment(change, salt)
+                path, old = (
+                    instead + each[len(lived) :] if each and is_within(each, lived) else each
+                    for each in paths
+                )
+                state.journal[index] = Row(change._replace(path=path or "", old_path=old), b"", chain)
+                rows += 1
+        return rows
+
     def _forget(self, node: int) -> int:
         state, rows = self.state, 0
-        del state.trash[node]
+        state.trash.pop(node, None)
         state.nodes[node] = replace(state.nodes[node], data=b"", meta_json=EMPTY)
         for key in [key for key in state.versions if key[0] == node]:
             del state.versions[key]

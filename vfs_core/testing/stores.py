@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vfs_core.testing.store_contents import StoreContentTests
 from vfs_core.testing.store_files import StoreFileTests
+from vfs_core.testing.store_forget import StoreForgetTests
 from vfs_core.testing.store_journal import StoreJournalTests
 from vfs_core.testing.store_model import StoreModelTests
 from vfs_core.testing.store_names import StoreNameTests
@@ -18,6 +19,7 @@ class StoreTests(
     StoreRightsTests,
     StoreJournalTests,
     StorePastTests,
+    StoreForgetTests,
     StoreModelTests,
 ):
     """Everything that a store promises, by topic, and against a model."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import apsw
 
 from avm_builtin.sqlite_connection import connect
-from avm_builtin.storage.sqlite import contents
+from avm_builtin.storage.sqlite import contents, forget
 from avm_builtin.storage.sqlite.classes import parse
 from avm_builtin.storage.sqlite.connection import BUSY_SECONDS, Database, fetch
 from avm_builtin.storage.sqlite.place import doubts
@@ -35,6 +35,7 @@ def verify(database: Database) -> Iterator[Finding]:
         yield _names(connection)
         yield _classes(connection)
         yield _contents(connection)
+        yield from _forgotten(connection)
     except (apsw.Error, UnicodeDecodeError) as error:
         yield Finding("store", "fail", str(database.translate(error)), "restore a backup")
     finally:
@@ -76,6 +77,13 @@ def chain(connection: apsw.Connection) -> Finding:
         rows += 1
     note = f", {redacted:,} redacted" if redacted else ""
     return Finding("journal", "ok", f"{rows:,} rows, the chain is whole{note}")
+
+
+def _forgotten(connection: apsw.Connection) -> Iterator[Finding]:
+    """Whether what was forgotten has been cleaned from free space too."""
+    if forget.unscrubbed(connection) is not None:
+        yield Finding("forgotten", "warn", "what was forgotten may still stand in free space or the WAL",
+                      "avm forget --scrub")  # fmt: skip
 
 
 def _names(connection: apsw.Connection) -> Finding:

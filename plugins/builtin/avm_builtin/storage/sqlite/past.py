@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 
+from avm_builtin.storage.sqlite import forget
 from avm_builtin.storage.sqlite.connection import Database, Row
 from avm_builtin.storage.sqlite.rows import (
     JOURNAL,
@@ -123,6 +124,10 @@ class SqlitePast(Past):
             (before, limit, node),
         )
         return [self._trashed(row) for row in rows]
+
+    def deleted_at(self, path: str) -> list[Trashed]:
+        rows = self._database.rows(*forget.deleted_at(path))
+        return [self._trashed(row[: STAT_WIDTH + 4]) for row in rows]
 
     def _trashed(self, row: Row) -> Trashed:
         path, sequence, time_ns, agent = row[STAT_WIDTH:]

@@ -591,8 +591,9 @@ class SqliteTransaction(Transaction):
 
     def trashed(self, node: int) -> Trashed | None:
         found = trash.find(self._connection, node)
-        if found is None:
-            return None
+        return None if found is None else self._trashed(found)
+
+    def _trashed(self, found: trash.Deleted) -> Trashed:
         stat, by = self._names.stat(found.row), self._names.user(found.agent)
         return Trashed(found.path, stat, found.row[_OWN], found.sequence, found.time_ns, by)
 
@@ -676,18 +677,19 @@ class SqliteTransaction(Transaction):
     def forget(self, node: int, approve: Callable[[Trashed], None]) -> int:
         if self._sequence == _UNREAD:
             self._start()
-        nodes, seen = [node], 0
-        while seen < len(nodes):
-            found = self.trashed(nodes[seen])
-            if found is None:
-                raise NotFound(f"there is no deleted node @{nodes[seen]} to forget")
-            approve(found)
-            nodes += trash.deleted_with(self._connection, nodes[seen], node)
-            seen += 1
-        self._journal(journal.FORGET, 0, "", 0, 0, details={"nodes": len(nodes)})
-        self._touched += nodes
-        self._everything = True
-        return sum(forget.erase(self._execute, each, self._sequence) for each in nodes)
+        nodes = forget.choose(self._connection, node, lambda found: approve(self._trashed(found)))
+        with self._whole():
+            self._journal(journal.FORGET, 0, "", 0, 0, details={"nodes": len(nodes)})
+            self._touched += nodes
+            self._everything = True
+            return forget.erase(self._execute, self._connection, nodes, self._sequence, self._plain_class)
+
+    def _plain_class(self, row: Row) -> int:
+        """The class without shares for (owner, group, mode)."""
+        owner, group, mode = row
+        return self._classes.plain(
+            self._connection, self._names.users[owner], self._names.groups[group], mode
+        )
 
     def set_expiry(self, path: str, expires_ns: int | None) -> None:
         row = self._require(path)

@@ -64,10 +64,8 @@ def _tell(done: Forgotten | None, left: list[Trace], looked: bool) -> None:
         for copy in done.copies:
             note(f"may still be in the {copy.kind} {printable(copy.location)}")
         if not done.scrubbed:
-            note(
-                "a program that reads the store kept its free space from being cleaned; "
-                "when it has ended, clean it with: avm forget --scrub"
-            )
+            note(f"it is erased, but not yet cleaned away: {printable(done.why)}")
+            note("finish it, as soon as that is over, with: avm forget --scrub")
     for trace in left:
         note(f"left in {printable(trace.file)}: {printable(trace.text)[:80]}")
     if looked and not left:
@@ -81,6 +79,7 @@ def _json(done: Forgotten | None, left: list[Trace]) -> dict[str, object]:
             "nodes": done.nodes,
             "rows": done.rows,
             "scrubbed": done.scrubbed,
+            "why": done.why,
             "copies": [each.location for each in done.copies],
         }
     return told
