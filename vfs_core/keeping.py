@@ -13,7 +13,7 @@ from vfs_core.hindsight import View
 from vfs_core.moments import Moment, as_ns
 from vfs_core.path import is_within
 from vfs_core.storage import Head, Operation
-from vfs_core.types import Change
+from vfs_core.types import Change, Kind
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -72,6 +72,44 @@ def restore_backup(session: Session, source: str | Path) -> Backup:
     kept = backup(session, None, None)
     store.restore_backup(Path(source).absolute(), session.origin)
     return kept
+
+
+def mend(session: Session) -> dict[str, int]:
+    """Mend what is derived: in the store, and by making the index anew where it lacks notes."""
+    require_keeper(session, "mend the store")
+    kernel = session.kernel
+    if not kernel.has_store:
+        return {}
+    mended = kernel.writable_store().mend(session.origin)
+    if mended:
+        kernel.drop_caches()
+    missing = missing_in_index(session)
+    if missing:
+        kernel.search().rebuild()
+        mended["notes in the index"] = missing
+    return mended
+
+
+def missing_in_index(session: Session, most: int = 10_000) -> int:
+    """How many notes that are there the index, once it has caught up, does not have or has too many.
+
+    Looks at all of a store of at most `most` nodes, else at so many spread over it.
+    """
+    kernel, store = session.kernel, session.store
+    kernel.search().catch_up(60.0)
+    backend = kernel.search_backend()
+    last = store.head().sequence
+    pages = max(1, most // _PAGE)
+    wrong, after = 0, 0
+    for page in range(pages):
+        found = store.scan(after, _PAGE)
+        if not found:
+            break
+        files = {each.stat.id for each in found if each.stat is not None and each.stat.kind is Kind.FILE}
+        wrong += len(files - backend.indexed(sorted(files)))
+        ids = [each.stat.id for each in found if each.stat is not None]
+        after = max(*ids, last * (page + 1) // pages if last > most else 0)
+    return wrong
 
 
 def audit(

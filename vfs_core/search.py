@@ -8,7 +8,7 @@ the rules, and takes more until it has enough.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -72,6 +72,10 @@ class SearchBackend(Follower):
     @abstractmethod
     def snippet(self, text: str, query: str, width: int = 160) -> str:
         """The part of `text` around the densest group of the query's words, on one line, at most `width` characters."""
+
+    @abstractmethod
+    def indexed(self, nodes: Sequence[int]) -> set[int]:
+        """Which of the nodes are indexed."""
 
     @abstractmethod
     def documents(self) -> int:

@@ -712,6 +712,13 @@ class Session:
         keeping.require_keeper(self, "search the store's raw bytes")
         return forgetting.traces(self, texts)
 
+    def mend(self) -> dict[str, int]:
+        """Make anew what the store derives from the rest of it, and its index, where they are wrong.
+
+        Returns what was wrong, and how often. Only for who owns the store's file or is `admin`.
+        """
+        return keeping.mend(self)
+
     def copies(self) -> builtins.list[Copy]:
         """The backups and exports that were made, newest first. Only for who owns the store's file or is `admin`."""
         keeping.require_keeper(self, "list backups")

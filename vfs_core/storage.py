@@ -569,6 +569,10 @@ class Store(ABC):
         writers hardly wait: call it again with the `after` that it returns, until that is None.
         """
 
+    def mend(self, origin: Origin) -> dict[str, int]:
+        """Make anew what is derived from the rest, where it is wrong; what was, and how often. Journalled."""
+        return {}
+
     @abstractmethod
     def verify(self) -> Iterable[Finding]:
         """Check what is stored against itself: engine, journal chain, classes, names, contents."""

@@ -54,6 +54,9 @@ class BruteSearch(SearchBackend):
         first = min((start for start in starts if start >= 0), default=0)
         return line[max(0, min(first, len(line) - width)) :][:width]
 
+    def indexed(self, nodes: Sequence[int]) -> set[int]:
+        return {found.stat.id for found in self._files(content=False) if found.stat}.intersection(nodes)
+
     def documents(self) -> int:
         return len(self._files(content=False))
 

@@ -21,7 +21,7 @@ from vfs_core.storage import Store, Transaction, allow_all
 from vfs_core.testing.memory_store import FOUNDER, MemoryStore
 from vfs_core.testing.store_help import AKASHI, KURO, everything, id_of, put
 from vfs_core.testing.store_model import Dice
-from vfs_core.types import Origin
+from vfs_core.types import Kind, Origin
 from vfs_core.visibility import DirectoryClass, NodeClass, Visible
 
 MakeBackend = Callable[[SideContext], SearchBackend]
@@ -453,7 +453,7 @@ class SearchTests:
             for agent in ("akashi", "kuro", "third"):
                 followed, anew = set(index.find(query, agent)), set(fresh.find(query, agent))
                 assert followed == anew, f"{agent} looking for {query}"
-        files = [each for each in everything(store) if each.stat and not each.stat.is_directory]
+        files = [each for each in everything(store) if each.stat and each.stat.kind is Kind.FILE]
         assert index.backend.documents() == fresh.backend.documents() == len(files)
         index.runner.rebuild()
         for query in queries:

@@ -45,7 +45,7 @@ _FIRST_PAGE, _GROWTH = 32, 8
 _INERT = frozenset(
     {
         journal.INIT, journal.USER, journal.MKDIR, journal.LINK, journal.UNLINK, journal.SUDO, journal.PURGE,
-        journal.BACKUP, journal.FORGET,
+        journal.BACKUP, journal.FORGET, journal.MEND,
     }
 )  # fmt: skip
 """Operations that change no document: a new directory is empty, and what comes into it has its own rows."""
@@ -101,6 +101,17 @@ class Fts5Search(SearchBackend):
     def snippet(self, text: str, query: str, width: int = 160) -> str:
         """The part of `text` around the densest group of the query's words."""
         return analyser.snippet(text, query, width)
+
+    def indexed(self, nodes: Sequence[int]) -> set[int]:
+        """Which of the nodes have a document."""
+        with self._file.reading() as connection:
+            if connection is None:
+                return set()
+            rows = connection.execute(
+                "SELECT DISTINCT node FROM document WHERE node IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(nodes)),),
+            )
+            return {node for (node,) in rows}
 
     def documents(self) -> int:
         """How many documents are indexed: one for each name of a file."""

@@ -159,8 +159,21 @@ def _store(app: App) -> Iterator[Finding]:
                 else "up to date"
             )
             yield Finding("index", OK, f"{kernel.config.search.backend}, {state}")
+        yield from _index(app)
     except (VfsError, OSError) as error:
         yield Finding("store", FAIL, describe(error), "")
+
+
+def _index(app: App) -> Iterator[Finding]:
+    """Whether the index has the notes of the store, where this process may bring it up to them."""
+    from vfs_core.keeping import missing_in_index
+
+    if app.kernel.store.writable:
+        missing = missing_in_index(app.session)
+        if missing:
+            yield Finding(
+                "index", FAIL, f"lacks {counted(missing, 'note')} of the store", "avm doctor --mend"
+            )
 
 
 def _parent(location: Path) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import apsw
 
 from avm_builtin.sqlite_connection import connect
-from avm_builtin.storage.sqlite import contents, forget
+from avm_builtin.storage.sqlite import consistency, contents, forget
 from avm_builtin.storage.sqlite.classes import parse
 from avm_builtin.storage.sqlite.connection import BUSY_SECONDS, Database, fetch
 from avm_builtin.storage.sqlite.place import doubts
@@ -35,6 +35,7 @@ def verify(database: Database) -> Iterator[Finding]:
         yield _names(connection)
         yield _classes(connection)
         yield _contents(connection)
+        yield from consistency.check(connection)
         yield from _forgotten(connection)
     except (apsw.Error, UnicodeDecodeError) as error:
         yield Finding("store", "fail", str(database.translate(error)), "restore a backup")
@@ -94,8 +95,6 @@ def _names(connection: apsw.Connection) -> Finding:
         "names of nothing": "SELECT count(*) FROM name m LEFT JOIN node n ON n.id = m.node WHERE n.id IS NULL",
         "names in no directory": "SELECT count(*) FROM name m LEFT JOIN directory d ON d.id = m.directory "
         "WHERE d.id IS NULL",
-        "nodes with a wrong count of names": "SELECT count(*) FROM node n WHERE n.links <> "
-        "(SELECT count(*) FROM name m WHERE m.node = n.id)",
         "journal rows of unknown nodes": "SELECT count(*) FROM journal j LEFT JOIN node n ON n.id = j.node "
         "WHERE j.node <> 0 AND n.id IS NULL",
     }
@@ -104,8 +103,13 @@ def _names(connection: apsw.Connection) -> Finding:
         count = fetch(connection, sql)[0][0]
         if count:
             found.append(f"{count:,} {what}")
+    counts = consistency.wrong_link_counts(connection)
     if found:
         return Finding("names", "fail", ", ".join(found), "restore a backup")
+    if counts:
+        return Finding(
+            "names", "fail", f"{len(counts):,} nodes with a wrong count of names", consistency.MEND
+        )
     files, directories = fetch(
         connection, "SELECT (SELECT count(*) FROM name), (SELECT count(*) FROM directory)"
     )[0]
@@ -144,7 +148,8 @@ def _classes(connection: apsw.Connection) -> Finding:
         current[path] = above.enter(space_of(path), own)
         wrong += current[path].key() != stored.key()
     if wrong:
-        return Finding("classes", "fail", f"{wrong:,} visibility classes differ from what they derive from")
+        return Finding("classes", "fail", f"{wrong:,} visibility classes differ from what they derive from",
+                       consistency.MEND)  # fmt: skip
     return Finding("classes", "ok", f"{len(known):,} visibility classes")
 
 

@@ -491,6 +491,10 @@ class SqliteStore(Store):
         rows = self._database.rows("SELECT kind, location, time_ns, sequence FROM copy ORDER BY id DESC")
         return [Copy(*row) for row in rows]
 
+    def mend(self, origin: Origin) -> dict[str, int]:
+        with self.transaction(origin, allow_all) as transaction:
+            return transaction.mend()
+
     def purge(self, origin: Origin, retention: Retention, limit: int = 1000, after: int = 0) -> Purged:
         with self.transaction(origin, allow_all) as transaction:
             return transaction.purge(retention, limit, after)

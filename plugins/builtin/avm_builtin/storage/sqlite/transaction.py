@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from avm_builtin.storage.sqlite import attributes, contents, forget, ranges, trash
+from avm_builtin.storage.sqlite import attributes, contents, forget, mending, ranges, trash
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
 from avm_builtin.storage.sqlite.connection import Database, Row, fetch
@@ -1071,6 +1071,14 @@ class SqliteTransaction(Transaction):
                 journal.PURGE, 0, "", 0, 0, details={"contents": contents_dropped, "nodes": len(nodes)}
             )
         return purged
+
+    def mend(self) -> dict[str, int]:
+        """Make what is derived anew; what was wrong, and how often."""
+        mended = mending.mend(self._connection, self._classes)
+        if mended:
+            self._journal(journal.MEND, 0, "", 0, 0, details=mended)
+            self._everything = True
+        return mended
 
     def _sequence_at(self, time_ns: int) -> int:
         rows = self._execute(

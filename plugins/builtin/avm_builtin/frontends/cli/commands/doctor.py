@@ -6,18 +6,20 @@ from dataclasses import asdict
 
 import click
 
-from avm_builtin.frontends.cli.output import entry, on_terminal, put, put_json
+from avm_builtin.frontends.cli.output import entry, note, on_terminal, put, put_json
 from avm_builtin.frontends.cli.state import App
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command()
+@click.option("--mend", is_flag=True, help="First make anew what is derived, where it is wrong.")
 @click.pass_context
-def doctor(context: click.Context) -> None:
+def doctor(context: click.Context, mend: bool) -> None:
     """Look for what is wrong with installation, configuration, store and index, and say what mends it.
 
-    It changes nothing, and reads the whole store. The exit code is 1 if anything fails.
+    It reads the whole store. Without --mend it changes nothing but the index, which it brings up to the store. The
+    exit code is 1 if anything fails.
     """
     import sys
 
@@ -25,6 +27,12 @@ def doctor(context: click.Context) -> None:
 
     app = context.find_object(App)
     assert app is not None
+    if mend:
+        mended = app.session.mend()
+        for what, count in mended.items():
+            note(f"mended {count:,} {what}")
+        if not mended:
+            note("nothing that can be mended was wrong")
     failed = False
     collected = []
     for finding in findings(app):

@@ -1,0 +1,155 @@
+"""Whatever is damaged, doctor finds; what is derived from the rest, `--mend` makes anew, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vfs_core.content import CHUNK
+from vfs_core.errors import Denied
+from vfs_core.kernel import Kernel
+from vfs_core.session import Session
+from vfs_core.storage import allow_all
+from vfs_core.testing.store_help import known
+from vfs_core.types import Origin
+
+HERE = Origin("akashi", "akashi", "test")
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    with Kernel(db=tmp_path / "avm.db") as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def session(kernel: Kernel) -> Session:
+    session = kernel.session()
+    akashi = kernel.session("akashi")
+    akashi.write("/memory/d/x", "one", {"tags": ["a", "b"]})
+    akashi.write("/memory/d/x", "two")
+    akashi.write("/memory/d/large", b"line of text\n" * 5000)
+    akashi.write("/memory/d/large", b"line of word\n" * 5000)
+    akashi.write("/private/y", "private", {"tags": ["c"]})
+    akashi.share("/private/y", "kuro", "r")
+    akashi.link("/memory/d/x", "/memory/d/large")
+    akashi.set_attribute("/memory/d/x", "user.a", b"a")
+    akashi.rename("/memory/d/x", "/memory/d/z")
+    akashi.write("/memory/gone", "gone")
+    akashi.delete("/memory/gone")
+    session.search("one")
+    return session
+
+
+def damage(session: Session, sql: str) -> None:
+    """Change a table behind the store's back."""
+    database: Any = session.store._database  # type: ignore[attr-defined]  # the way a bug would
+    with database.mutex:
+        database.begin().execute(sql)
+        database.commit()
+
+
+def failed(session: Session) -> dict[str, str]:
+    return {finding.subject: finding.cure for finding in session.store.verify() if finding.level == "fail"}
+
+
+DERIVED = {
+    "a tag too many": ("INSERT INTO tag (node, name) SELECT node, 'made up' FROM tag LIMIT 1", "tags"),
+    "a tag too few": ("DELETE FROM tag WHERE name = 'a'", "tags"),
+    "a wrong class of a node": (
+        "UPDATE node SET visibility = (SELECT max(visibility) FROM node) WHERE id = (SELECT min(node) FROM tag)",
+        "classes",
+    ),
+    "a wrong class of a directory": (
+        "UPDATE directory SET visibility = (SELECT visibility FROM directory WHERE path = '/') "
+        "WHERE path = '/memory/private/akashi'",
+        "classes",
+    ),
+    "a wrong count of names": ("UPDATE node SET links = 7 WHERE id = (SELECT min(node) FROM tag)", "names"),
+}
+
+
+@pytest.mark.parametrize("case", DERIVED)
+def test_what_is_derived_is_found_and_mended(session: Session, case: str) -> None:
+    sql, subject = DERIVED[case]
+    assert failed(session) == {}
+    before = known(session.store)
+    damage(session, sql)
+    assert failed(session) == {subject: "avm doctor --mend"}
+    mended = session.mend()
+    assert sum(mended.values()) >= 1
+    assert failed(session) == {}
+    assert known(session.store) == before
+    assert session.mend() == {}
+
+
+KEPT = {
+    "a content": ("UPDATE node SET body = x'00' WHERE id = (SELECT min(node) FROM tag)", "contents"),
+    "a chunk": ("UPDATE chunk SET body = zeroblob(length(body)) WHERE position = 0", "contents"),
+    "a chunk's hash": ("UPDATE chunk SET hash = zeroblob(32) WHERE position = 0", "contents"),
+    "a chunk behind the end": (
+        "INSERT INTO chunk (node, position, hash, body) SELECT node, 99, hash, body FROM chunk LIMIT 1",
+        "chunks",
+    ),
+    "a chunk of nothing": ("UPDATE old_chunk SET node = 12345678 WHERE position = 0", "chunks"),
+    "a journal row": ("UPDATE journal SET path = '/memory/other' WHERE sequence = 6", "journal"),
+    "a missing journal row": ("DELETE FROM journal WHERE sequence = 6", "journal"),
+    "a name": ("UPDATE name SET node = 12345678 WHERE name = 'z'", "names"),
+    "a former name": ("UPDATE old_name SET until = since - 1 WHERE name = 'x'", "past"),
+    "a lost former name": ("DELETE FROM old_name WHERE name = 'gone'", "past"),
+    "a gap": ("INSERT INTO gap (node, low, high) VALUES ((SELECT min(node) FROM tag), 9, 3)", "past"),
+    "an old content of nothing": ("UPDATE old_body SET sequence = 12345678", "past"),
+    "a link to nothing": ("UPDATE link SET target = 12345678", "links"),
+    "a share of nothing": ("UPDATE share SET node = 12345678", "links"),
+    "an attribute of nothing": ("UPDATE xattr SET node = 12345678", "links"),
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_what_is_not_derived_is_found_and_left_alone(session: Session, case: str) -> None:
+    sql, subject = KEPT[case]
+    damage(session, sql)
+    found = failed(session)
+    assert subject in found
+    assert found[subject] == "restore a backup"
+    session.mend()
+    assert subject in failed(session)
+
+
+def test_notes_that_the_index_lacks_are_found_and_indexed(session: Session) -> None:
+    from vfs_core.keeping import missing_in_index
+
+    backend: Any = session.kernel.search_backend()
+    assert missing_in_index(session) == 0
+    with backend._file.writing() as connection:
+        connection.execute("DELETE FROM document WHERE name = 'z'")
+    assert session.search("two").hits == []
+    assert missing_in_index(session) == 1
+    assert session.mend() == {"notes in the index": 1}
+    assert [hit.path for hit in session.search("two").hits] == ["/memory/d/z"]
+
+
+def test_mending_is_journalled_and_for_who_keeps_the_store(session: Session, kernel: Kernel) -> None:
+    damage(session, "DELETE FROM tag WHERE name = 'a'")
+    with pytest.raises(Denied):
+        kernel.session("guest").mend()
+    head = session.store.head().sequence
+    session.mend()
+    assert [(row.operation, dict(row.details or {})) for row in session.store.changes(head)] == [
+        ("mend", {"tags": 1})
+    ]
+
+
+def test_nothing_is_mended_where_nothing_is_wrong(session: Session) -> None:
+    head = session.store.head()
+    assert session.store.mend(HERE) == {}
+    assert session.store.head() == head
+
+
+def test_a_sparse_content_is_whole(session: Session) -> None:
+    with session.store.transaction(HERE, allow_all) as transaction:
+        transaction.truncate("/memory/d/large", 100 * CHUNK)
+    assert failed(session) == {}
