@@ -14,6 +14,7 @@ import pytest
 from vfs_core.errors import NotFound, NotOwner
 from vfs_core.kernel import Kernel
 from vfs_core.past import Retention
+from vfs_core.scanning import BLOCK, Needles, scan
 from vfs_core.session import Session
 
 NOTE = "/private/geheimplan-xyzzy.md"
@@ -353,3 +354,52 @@ def test_a_reader_that_holds_the_wal_is_reported_and_scrubbing_again_finishes(se
     assert session.scrub()
     assert left(session) == []
     assert "forgotten" not in {finding.subject for finding in session.store.verify()}
+
+
+# --- proof -----------------------------------------------------------------------------------------
+
+
+def test_what_is_left_is_found_whatever_its_case_and_word_by_word(session: Session, tmp_path: Path) -> None:
+    session.write(
+        "/private/x", "Only QUETZALCOATLUS says the harmless word\n隐蔽行动", {"title": "Straßenplan"}
+    )
+    holding = session.backup(tmp_path / "holding.db")
+    done = session.forget_for_good("/private/x")
+    found = session.traces(done.texts)
+    assert {trace.file for trace in found} == {str(holding.path)}
+    assert {trace.text for trace in found} >= {"QUETZALCOATLUS", "隐蔽", "隐蔽行动", "Straßenplan"}
+    assert "harmless" not in {trace.text for trace in found}, "others say it too"
+    assert session.traces(["only quetzalcoatlus SAYS"]) != []
+
+
+def test_words_of_the_store_itself_are_no_traces(session: Session) -> None:
+    session.write("/private/x", "journal sequence visibility document directory citation content_sequence")
+    session.write("/memory/other", "x")
+    session.link("/memory/other", "/memory/other1.md", "citation")
+    assert session.traces(session.forget_for_good("/private/x").texts) == []
+
+
+def test_exports_and_what_interrupted_backups_left_are_searched_and_what_cannot_be_is_told(
+    session: Session, tmp_path: Path
+) -> None:
+    directory = Path(session.store.location).parent
+    exported = tmp_path / "exported" / "deep" / "note.md"
+    remains = directory / ".restoring-abc" / "copy.db"
+    for path in (exported, remains):
+        path.parent.mkdir(parents=True)
+        path.write_text("says quetzalcoatlus")
+    with session.transaction() as transaction:
+        transaction.record_copy("export", str(tmp_path / "exported"), session.store.head().sequence)
+    assert {trace.file for trace in session.traces(["quetzalcoatlus"])} == {str(exported), str(remains)}
+
+
+@pytest.mark.parametrize("others", [0, 1000])
+def test_texts_are_found_across_blocks_and_among_many(tmp_path: Path, others: int) -> None:
+    file = tmp_path / "file"
+    texts = ["quetzalcoatlus", "麒麟", "geheim", "the end of all"]
+    noise = [f"nowhere {number * 7919} to be found" for number in range(others)]
+    for before in (0, 1, 3, 5, 7, BLOCK - 9, BLOCK - 3, BLOCK - 1, BLOCK, 2 * BLOCK + 1):
+        for text in texts:
+            file.write_bytes(bytes(before) + text.upper().encode() + b"\0" * 11)
+            assert scan(str(file), [*noise, *texts]) == {text}
+    assert Needles(["ΣΊΣΥΦΟΣ"]).within("σίσυφοσ".encode()) == {"ΣΊΣΥΦΟΣ"}

@@ -62,6 +62,10 @@ class Follower(ABC):
         """The files of this follower, as far as there are any."""
         return []
 
+    def vocabulary(self) -> str:
+        """What the files say whatever notes there are: the words of the schema."""
+        return ""
+
     @abstractmethod
     def close(self) -> None:
         """Release files and connections."""

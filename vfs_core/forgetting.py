@@ -11,16 +11,18 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vfs_core import hindsight
+from vfs_core import hindsight, journal, keeping, scanning
 from vfs_core.errors import NoSpace, NotFound, NotOwner, ReadOnly, StoreBusy, StoreError, StoreReplaced
 from vfs_core.hindsight import View
 from vfs_core.past import Trashed
 from vfs_core.path import MEMORY, split
 from vfs_core.storage import Copy, Operation, side_base
+from vfs_core.types import JSON, Change
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -29,6 +31,8 @@ _SHORTEST = 6
 """Bytes of the shortest text that is looked for: shorter ones stand everywhere by chance."""
 _MOST_NEEDLES = 10_000
 _PAGE = 500
+_WORD = re.compile(r"[^\W_]{2,}")
+_SIGNS = re.compile("[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]+")
 _BY_ID = re.compile(rf"{MEMORY}/@([0-9]{{1,18}})")
 
 
@@ -37,6 +41,8 @@ class Trace(NamedTuple):
 
     file: str
     text: str
+    unread: bool = False
+    """The file could not be searched; `text` says why."""
 
 
 class Forgotten(NamedTuple):
@@ -114,52 +120,112 @@ def _deleted(view: View, path: str) -> list[Trashed]:
 
 
 def _collect(session: Session, view: View, path: str, deleted: Sequence[Trashed], texts: list[str]) -> None:
-    """The texts, titles and paths that will be gone."""
+    """The paths, names, metadata, lines and words that will be gone; what names a note first, for there is a limit."""
     try:
         nodes = [found.stat.id for found in session.walk(path, Operation.STAT) if found.stat is not None]
     except NotFound:
         nodes = []
-    for node in (*nodes, *(each.stat.id for each in deleted)):
-        for change in view.past.changes(node=node):
+    nodes += [each.stat.id for each in deleted]
+    past, head = view.past, view.store.head().sequence
+    for node in nodes:
+        for change in _changes(view, node):
             for known in (change.path, change.old_path):
-                if known:
-                    texts += [known, split(known)[1]]
-        for version in view.store.versions(node, limit=_PAGE):
-            data = view.store.version_content(node, version.version) or b""
-            texts += (line.strip() for line in data.decode("utf-8", "replace").splitlines())
-            if len(texts) > _MOST_NEEDLES:
-                return
-        title = json.loads(view.past.meta_at(node, view.store.head().sequence)).get("title")
-        texts += [title] if isinstance(title, str) else []
+                texts += [known, split(known)[1]] if known else []
+            texts += _strings((change.details or {}).get(journal.META_BEFORE))
+        texts += _strings(json.loads(past.meta_at(node, head)))
+    words = [word for text in texts for word in _words(text)]
+    for node in nodes:
+        before: int | None = None
+        while page := view.store.versions(node, before, _PAGE):
+            for version in page:
+                data = view.store.version_content(node, version.version) or b""
+                text = data.decode("utf-8", "surrogateescape")
+                texts += (line.strip() for line in text.splitlines())
+                words += _words(text)
+            before = page[-1].version
+            if len(texts) + len(words) > _MOST_NEEDLES:
+                texts[:] = dict.fromkeys(texts)
+                words = list(dict.fromkeys(words))
+                if len(texts) + len(words) > _MOST_NEEDLES:
+                    del texts[_MOST_NEEDLES:]
+                    del words[_MOST_NEEDLES:]
+                    texts += words
+                    return
+    texts += words
+
+
+def _changes(view: View, node: int) -> Iterator[Change]:
+    before: int | None = None
+    while page := view.past.changes(before, _PAGE, node=node):
+        yield from page
+        before = page[-1].sequence
+
+
+def _strings(value: JSON) -> list[str]:
+    """The texts in metadata."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for inner in value.values() for text in _strings(inner)]
+    if isinstance(value, Sequence):
+        return [text for inner in value for text in _strings(inner)]
+    return []
+
+
+def _words(text: str) -> list[str]:
+    """Words as an index keeps them: of Chinese and the like each pair of signs."""
+    found = []
+    for word in _WORD.findall(text):
+        pairs = ["".join(pair) for run in _SIGNS.findall(word) for pair in pairwise(run)]
+        found += [word, *pairs]
+    return [word for word in found if len(word.encode("utf-8", "surrogateescape")) >= _SHORTEST]
 
 
 # --- proof -----------------------------------------------------------------------------------------
 
 
 def traces(session: Session, texts: Iterable[str]) -> list[Trace]:
-    """Where any of the texts still stands, byte for byte, in the store's files, side files and known copies.
+    """Where any of the texts still stands, whatever its case, in the store's files, side files and known copies.
 
-    Texts that a living note, name or title says too are left out: they have not been forgotten. So are those of fewer
-    than six bytes.
+    Texts that a living note, name or metadata says too are left out: they have not been forgotten. So are words that
+    the files say for themselves (`Store.vocabulary`), and texts of fewer than six bytes. A file that cannot be read is
+    told, since it may hold anything.
     """
-    wanted = [text for text in dict.fromkeys(texts) if len(text.encode("utf-8", "replace")) >= _SHORTEST]
+    wanted = [
+        text for text in dict.fromkeys(texts) if len(text.encode("utf-8", "surrogateescape")) >= _SHORTEST
+    ]
     found = _scan(_files(session), wanted) if wanted else []
-    living = _living(session, {trace.text for trace in found})
-    return [trace for trace in found if trace.text not in living]
+    living = _living(session, {trace.text for trace in found if not trace.unread})
+    return [
+        trace._replace(text=_shown(trace.text)) for trace in found if trace.unread or trace.text not in living
+    ]
+
+
+def _shown(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _files(session: Session) -> list[str]:
+    """The files of the store, whatever an interrupted backup or restoration left of it, and the known copies."""
     store = session.store
-    base = side_base(store.location)
-    beside = sorted(str(path) for path in Path(base).parent.glob(f"{Path(base).name}*") if path.is_file())
-    copies = [each.location for each in store.copies()]
-    named = [*store.files(), *session.kernel.search().follower.files(), *beside, *copies]
+    base = Path(side_base(store.location))
+    places = [
+        *base.parent.glob(f"{base.name}*"),
+        *base.parent.glob(".restoring-*"),
+        base.parent / keeping.BACKUPS,
+    ]
+    places += [Path(each.location) for each in store.copies()]
+    beside = [
+        str(path) for place in places for path in sorted(place.rglob("*") if place.is_dir() else [place])
+    ]
+    named = [*store.files(), *session.kernel.search().follower.files(), *beside]
     return [name for name in dict.fromkeys(named) if Path(name).is_file()]
 
 
 def _living(session: Session, texts: set[str]) -> set[str]:
-    """Which of the texts some note that is there says, or is called."""
-    said: set[str] = set()
+    """Which of the texts some note that is there says, or is called, or the files themselves."""
+    own = f"{session.store.vocabulary()}\0{session.kernel.search().follower.vocabulary()}".casefold()
+    said = {text for text in texts if text.casefold() in own}
     after = 0
     while texts - said:
         page = session.store.scan(after, 200, content=True)
@@ -168,38 +234,15 @@ def _living(session: Session, texts: set[str]) -> set[str]:
         for found in page:
             assert found.stat is not None
             after = max(after, found.stat.id)
-            body = found.data.decode("utf-8", "replace")
-            said |= {
-                text for text in texts - said if text in body or text in found.path or text in found.meta_json
-            }
+            body = found.data.decode("utf-8", "surrogateescape")
+            whole = f"{body}\0{found.path}\0{found.meta_json}".casefold()
+            said |= {text for text in texts - said if text.casefold() in whole}
     return said
-
-
-_SCAN = """
-import json, sys
-given = json.load(sys.stdin)
-needles = {text: text.encode() for text in given["texts"]}
-longest = max(map(len, needles.values()))
-found = []
-for name in given["files"]:
-    left, kept = dict(needles), b""
-    try:
-        with open(name, "rb") as file:
-            while block := file.read(1 << 20):
-                window = kept + block
-                for text in [text for text, needle in left.items() if needle in window]:
-                    found.append([name, text])
-                    del left[text]
-                kept = window[-longest:]
-    except FileNotFoundError:
-        continue
-json.dump(found, sys.stdout)
-"""
 
 
 def _scan(files: Sequence[str], texts: Sequence[str]) -> list[Trace]:
     done = subprocess.run(
-        [sys.executable, "-I", "-c", _SCAN],
+        [sys.executable, "-I", scanning.__file__],
         input=json.dumps({"files": list(files), "texts": list(texts)}),
         capture_output=True,
         text=True,
@@ -207,4 +250,6 @@ def _scan(files: Sequence[str], texts: Sequence[str]) -> list[Trace]:
     )
     if done.returncode:
         raise StoreError(f"the store's files could not be searched: {done.stderr.strip()[-500:]}")
-    return [Trace(*each) for each in json.loads(done.stdout)]
+    answer = json.loads(done.stdout)
+    found = [Trace(file, text) for file, text in answer["found"]]
+    return found + [Trace(file, why, True) for file, why in answer["unread"]]

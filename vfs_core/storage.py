@@ -557,6 +557,10 @@ class Store(ABC):
         """The store's files, side files and known copies apart."""
         return []
 
+    def vocabulary(self) -> str:
+        """What the files say whatever notes there are: the words of the schema and the journal, agents and groups."""
+        return ""
+
     def copies(self) -> list[Copy]:
         """The backups and exports that were made, newest first."""
         return []

@@ -170,6 +170,14 @@ class Fts5Search(SearchBackend):
         path = self._file.path
         return [] if path is None else [path, f"{path}-wal", f"{path}-shm"]
 
+    def vocabulary(self) -> str:
+        """The words of the schema, FTS5's own tables among them."""
+        with self._file.reading() as connection:
+            rows = (
+                [] if connection is None else connection.execute("SELECT sql FROM sqlite_schema").fetchall()
+            )
+        return "\n".join(str(sql) for (sql,) in rows if sql)
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._file.close()

@@ -40,6 +40,15 @@ _DELETED = f"""SELECT {STAT}, j.path, j.sequence, j.time_ns,
 """Nodes that were deleted and not forgotten; retention may have purged them."""
 
 
+VOCABULARY = """SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL UNION ALL SELECT name FROM sqlite_schema
+    UNION ALL SELECT name FROM user UNION ALL SELECT name FROM "group" UNION ALL SELECT key FROM visibility
+    UNION ALL SELECT key FROM info UNION ALL SELECT DISTINCT kind FROM link
+    UNION ALL SELECT DISTINCT operation FROM journal UNION ALL SELECT DISTINCT door FROM journal
+    UNION ALL SELECT DISTINCT each.key FROM journal, json_each(details) AS each WHERE details IS NOT NULL
+    UNION ALL SELECT capabilities FROM user WHERE capabilities IS NOT NULL"""
+"""What the file says whatever notes there are."""
+
+
 class _Stay(NamedTuple):
     """Where a directory was, from one journal row up to another."""
 

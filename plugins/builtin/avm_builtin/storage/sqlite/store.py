@@ -487,6 +487,9 @@ class SqliteStore(Store):
         base = self.location
         return [base, f"{base}-wal", f"{base}-shm", f"{side_base(base)}.bell", f"{side_base(base)}.lock"]
 
+    def vocabulary(self) -> str:
+        return "\n".join(str(row[0]) for row in self._database.rows(forget.VOCABULARY))
+
     def copies(self) -> list[Copy]:
         rows = self._database.rows("SELECT kind, location, time_ns, sequence FROM copy ORDER BY id DESC")
         return [Copy(*row) for row in rows]

@@ -67,13 +67,16 @@ def _tell(done: Forgotten | None, left: list[Trace], looked: bool) -> None:
             note(f"it is erased, but not yet cleaned away: {printable(done.why)}")
             note("finish it, as soon as that is over, with: avm forget --scrub")
     for trace in left:
-        note(f"left in {printable(trace.file)}: {printable(trace.text)[:80]}")
+        what = "could not be searched" if trace.unread else "left in"
+        note(f"{what} {printable(trace.file)}: {printable(trace.text)[:80]}")
     if looked and not left:
-        note("nothing is left of it in any file of the store")
+        note("nothing is left of it in any file, but for what a note that is there says too")
 
 
 def _json(done: Forgotten | None, left: list[Trace]) -> dict[str, object]:
-    told: dict[str, object] = {"left": [{"file": each.file, "text": each.text} for each in left]}
+    told: dict[str, object] = {
+        "left": [{"file": each.file, "text": each.text, "unread": each.unread} for each in left]
+    }
     if done is not None:
         told |= {
             "nodes": done.nodes,
