@@ -262,3 +262,43 @@ def test_a_directory_carries_tags_that_count(akashi: Session) -> None:
     akashi.mkdir("/memory/d")
     akashi.tag("/memory/d", ["bird"])
     assert akashi.tag_counts() == {"bird": 1}
+
+
+def test_what_was_done_to_a_file_is_undone(akashi: Session) -> None:
+    akashi.write("/memory/a", b"before")
+    stat = akashi.set_posix_owner("/memory/a", 3, 4)
+    for change in (
+        lambda: akashi.truncate("/memory/a", 2),
+        lambda: akashi.write_range("/memory/a", 1, b"xyz"),
+        lambda: akashi.set_times("/memory/a", 5, 7),
+        lambda: akashi.set_posix_owner("/memory/a", 1, 2),
+        lambda: akashi.hard_link("/memory/a", "/memory/b"),
+    ):
+        change()
+        akashi.undo("/memory/a")
+        now = akashi.stat("/memory/a")
+        assert (akashi.read("/memory/a").data, now.uid, now.gid, now.links) == (b"before", 3, 4, 1), change
+    assert akashi.stat("/memory/a").created_ns == stat.created_ns
+    akashi.symlink("a", "/memory/b")
+    akashi.undo("/memory/b")
+    assert not akashi.exists("/memory/b")
+
+
+def test_one_name_of_several_comes_back_by_undo(akashi: Session) -> None:
+    akashi.write("/memory/a", b"x")
+    akashi.hard_link("/memory/a", "/memory/b")
+    akashi.delete("/memory/a")
+    akashi.undo("/memory/b")
+    assert akashi.stat("/memory/a") == akashi.stat("/memory/b")
+    assert akashi.stat("/memory/a").links == 2
+
+
+def test_undo_names_no_name_that_the_agent_may_not_know(akashi: Session, kuro: Session) -> None:
+    akashi.write("/private/x", b"x")
+    akashi.set_mode("/private/x", 0o666)
+    akashi.hard_link("/private/x", "/memory/b")
+    kuro.append("/memory/b", b"y")
+    akashi.delete("/memory/b")
+    report = kuro.undo(agent="kuro", since=0)
+    assert "private" not in str(report)
+    assert akashi.read("/private/x").data == b"xy"

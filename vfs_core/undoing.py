@@ -166,8 +166,10 @@ class _Undoing:
                 self._tx.delete(self._path(row))
             case journal.DELETE:
                 self._restore(row)
-            case journal.RESTORE | journal.SYMLINK | journal.MKNOD | journal.HARD_LINK:
+            case journal.RESTORE | journal.SYMLINK | journal.MKNOD:
                 self._tx.delete(self._path(row))
+            case journal.HARD_LINK:
+                self._hard_link(row)
             case journal.RENAME:
                 self._rename(row)
             case journal.MODE:
@@ -176,9 +178,8 @@ class _Undoing:
                 self._tx.share(self._path(row), details["agent"], details.get(journal.BEFORE))
             case journal.LINK | journal.UNLINK:
                 self._link(row, details)
-            case journal.CHOWN:
-                before = details[journal.BEFORE]
-                self._tx.set_posix_owner(self._path(row), before["uid"], before["gid"])
+            case journal.CHOWN | journal.TIMES:
+                self._numbers(row, details)
             case journal.EXPIRY:
                 self._tx.set_expiry(self._path(row), details.get(journal.BEFORE))
             case _:
@@ -186,10 +187,15 @@ class _Undoing:
 
     def _path(self, row: Change) -> str:
         """Where the node is now."""
-        paths = self._tx.names(row.node)
+        paths = self._known_names(row.node)
         if not paths:
             raise Conflict(f"{row.path} has been deleted since")
         return row.path if row.path in paths else paths[0]
+
+    def _known_names(self, node: int) -> list[str]:
+        """The names of a node that the agent may know of."""
+        judge = self._session.judge
+        return [path for path in self._tx.names(node) if judge.allows(Operation.STAT, self._tx.find(path))]
 
     def _content(self, row: Change, details: Mapping[str, JSON]) -> None:
         path, store = self._path(row), self._view.store
@@ -224,17 +230,42 @@ class _Undoing:
     def _restore(self, row: Change) -> None:
         trashed = self._tx.trashed(row.node)
         if trashed is None:
-            if self._tx.names(row.node):
-                return  # it came back with what it was deleted with
+            names = self._known_names(row.node)
+            if names and row.path not in names and not self._came_back(row):
+                self._tx.hard_link(names[0], row.path)  # it was one name of several
+            if names:
+                return  # or it came back with what it was deleted with
             raise NotFound(f"{row.path} is not kept any more")
         if not hindsight.may_restore(self._view, trashed):
             raise NotFound(f"{row.path} is not in your trash")
         self._session.check_moved(self._tx.restore(row.node))
 
+    def _came_back(self, row: Change) -> bool:
+        later = self._view.past.changes(since=row.sequence, node=row.node)
+        return any(each.operation == journal.RESTORE for each in later)
+
     def _rename(self, row: Change) -> None:
         if row.old_path is None or row.path not in self._tx.names(row.node):
             raise Conflict(f"{row.path} has been moved since")
         self._session.check_moved(self._tx.rename(row.path, row.old_path))
+
+    def _hard_link(self, row: Change) -> None:
+        if row.path not in self._tx.names(row.node):
+            raise Conflict(f"{row.path} has been moved or deleted since")
+        if len(self._tx.names(row.node)) == 1:
+            raise Conflict(f"{row.path} is the only name left of what it was linked to")
+        self._tx.delete(row.path)
+
+    def _numbers(self, row: Change, details: Mapping[str, JSON]) -> None:
+        """Owner's and group's numbers, or times."""
+        path = self._path(row)
+        stat, before = self._tx.find(path).stat, details.get(journal.BEFORE, {})
+        if stat is None or not before or any(getattr(stat, key) != details[key] for key in before):
+            raise Conflict(f"{path} has been changed since")
+        if row.operation == journal.CHOWN:
+            self._tx.set_posix_owner(path, before["uid"], before["gid"])
+        else:
+            self._tx.set_times(path, before["accessed_ns"], before["modified_ns"])
 
     def _mode(self, row: Change, details: Mapping[str, JSON]) -> None:
         path = self._path(row)

@@ -578,7 +578,8 @@ class MemoryTransaction(Transaction):
         modified = node.modified_ns if modified_ns is None else modified_ns
         if not all(-(2**63) <= moment < 2**63 for moment in (accessed, modified)):
             raise Invalid(f"{path}: a time is out of what can be kept")
-        details = {"accessed_ns": accessed, "modified_ns": modified}
+        before = {"accessed_ns": node.accessed_ns or node.modified_ns, "modified_ns": node.modified_ns}
+        details = {"accessed_ns": accessed, "modified_ns": modified, journal.BEFORE: before}
         self._append(journal.TIMES, path, node.id, node.version, len(node.data), details=details)
         self._put(path, replace(node, accessed_ns=accessed, modified_ns=modified, changed_ns=self._now))
         return self._stat(path)

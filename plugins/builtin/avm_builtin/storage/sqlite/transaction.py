@@ -884,7 +884,8 @@ class SqliteTransaction(Transaction):
         )
         if not all(-(2**63) <= moment < 2**63 for moment in new):
             raise Invalid(f"{path}: a time is out of what can be kept")
-        details = {"accessed_ns": new[0], "modified_ns": new[1]}
+        before = {"accessed_ns": row[14], "modified_ns": row[7]}
+        details = {"accessed_ns": new[0], "modified_ns": new[1], journal.BEFORE: before}
         now, _ = self._journal(journal.TIMES, row[0], path, row[6], row[5], details=details)
         self._execute(
             "UPDATE node SET accessed_ns = ?, modified_ns = ?, changed_ns = ? WHERE id = ?",
