@@ -403,3 +403,30 @@ def test_texts_are_found_across_blocks_and_among_many(tmp_path: Path, others: in
             file.write_bytes(bytes(before) + text.upper().encode() + b"\0" * 11)
             assert scan(str(file), [*noise, *texts]) == {text}
     assert Needles(["ΣΊΣΥΦΟΣ"]).within("σίσυφοσ".encode()) == {"ΣΊΣΥΦΟΣ"}
+
+
+def test_all_names_of_a_note_are_forgotten(session: Session) -> None:
+    session.write("/private/unterschlupf/x", "quetzalcoatlus")
+    session.hard_link("/private/unterschlupf/x", "/memory/geheimplan")
+    session.hard_link("/private/unterschlupf/x", "/private/geheimtitel")
+    session.forget_for_good("/private/geheimtitel")
+    assert not session.exists("/memory/geheimplan")
+    session.write("/private/unterschlupf/y", "zyzzyvas")
+    session.hard_link("/private/unterschlupf/y", "/memory/geheimplan")
+    session.forget_for_good("/private/unterschlupf")
+    assert left(session) == []
+    assert failed(session) == []
+
+
+def test_a_name_that_its_owner_may_not_remove_is_not_told_and_nothing_is_forgotten(
+    kernel: Kernel, session: Session
+) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    akashi.write("/memory/d/x", "x")
+    kuro.mkdir("/memory/kuros")
+    kuro.hard_link("/memory/d/x", "/memory/kuros/hidden-name")
+    kuro.set_mode("/memory/kuros", 0o700)
+    with pytest.raises(NotOwner) as caught:
+        akashi.forget_for_good("/memory/d/x")
+    assert "hidden-name" not in str(caught.value)
+    assert akashi.read("/memory/d/x").text == "x"

@@ -17,11 +17,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import hindsight, journal, keeping, scanning
-from vfs_core.errors import NoSpace, NotFound, NotOwner, ReadOnly, StoreBusy, StoreError, StoreReplaced
+from vfs_core.errors import (
+    Denied,
+    NoSpace,
+    NotFound,
+    NotOwner,
+    ReadOnly,
+    StoreBusy,
+    StoreError,
+    StoreReplaced,
+)
 from vfs_core.hindsight import View
 from vfs_core.past import Trashed
-from vfs_core.path import MEMORY, split
-from vfs_core.storage import Copy, Operation, side_base
+from vfs_core.path import MEMORY, is_within, split
+from vfs_core.storage import Copy, Operation, Transaction, side_base
 from vfs_core.types import JSON, Change
 
 if TYPE_CHECKING:
@@ -72,6 +81,7 @@ def forget(session: Session, path: str) -> Forgotten:
     earlier = [each for each in known if elevated or each.stat.owner == agent]
     texts: list[str] = []
     _collect(session, view, path, earlier, texts)
+    linked = _linked(session, path)
 
     def approve(trashed: Trashed) -> None:
         if trashed.stat.owner != agent and not elevated:
@@ -83,6 +93,8 @@ def forget(session: Session, path: str) -> Forgotten:
         present = transaction.find(path).stat
         wanted = {each.stat.id for each in earlier}
         if present is not None or not known:
+            for each in linked:
+                _remove_other_names(transaction, each, path)
             transaction.delete(path, recursive=True)  # judged; NotFound in the words of an absent note
             assert present is not None
             wanted.add(present.id)
@@ -96,6 +108,29 @@ def forget(session: Session, path: str) -> Forgotten:
         why = str(error)
     copies = tuple(each for each in session.store.copies() if each.sequence >= min(wanted))
     return Forgotten(len(wanted), rows, clean, copies, tuple(dict.fromkeys(texts)), "" if clean else why)
+
+
+def _linked(session: Session, path: str) -> list[int]:
+    """The nodes at and below a path that have more than one name."""
+    try:
+        found_below = list(session.walk(path, Operation.STAT))
+    except NotFound:
+        return []
+    return [
+        found.stat.id
+        for found in found_below
+        if found.stat is not None and found.stat.links > 1 and not found.stat.is_directory
+    ]
+
+
+def _remove_other_names(transaction: Transaction, node: int, path: str) -> None:
+    """Take away the names of a node that are not at or below a path: what has a name is not forgotten."""
+    for name in transaction.names(node):
+        if not is_within(name, path):
+            try:
+                transaction.delete(name)
+            except (NotFound, Denied):
+                raise NotOwner(f"{path} has another name, where you may not remove it") from None
 
 
 def scrub(session: Session) -> bool:

@@ -74,6 +74,13 @@ def restore_backup(session: Session, source: str | Path) -> Backup:
     return kept
 
 
+def record_export(session: Session, location: str, sequence: int) -> None:
+    """Remember an export, where this process can."""
+    if session.kernel.has_store and session.store.writable:
+        with session.transaction() as transaction:
+            transaction.record_copy(journal.EXPORT, str(Path(location).absolute()), sequence)
+
+
 def mend(session: Session) -> dict[str, int]:
     """Mend what is derived: in the store, and by making the index anew where it lacks notes."""
     require_keeper(session, "mend the store")

@@ -328,7 +328,7 @@ class Session:
     def write_many(self, notes: Sequence[tuple[str, bytes | str] | Draft]) -> builtins.list[Version]:
         """Write several files in one transaction: all or none."""
         drafts = [Draft(*note) for note in notes]
-        paths = [self._writable_path(draft.path) for draft in drafts]
+        paths = [self.writable_path(draft.path) for draft in drafts]
         bodies = [_as_bytes(draft.content) for draft in drafts]
         with self.transaction() as tx:
             return [
@@ -336,7 +336,7 @@ class Session:
                 for path, body, draft in zip(paths, bodies, drafts, strict=True)
             ]
 
-    def _writable_path(self, text: str) -> str:
+    def writable_path(self, text: str) -> str:
         """The path of a file in the store that may be made under this name."""
         path = self._writable.get(text)
         if path is None:
@@ -354,7 +354,7 @@ class Session:
                 self.judge.check_provided(Operation.WRITE, ref.path)
                 self.kernel.providers.append(matched, ref.path, data, self)
                 return _no_version(ref.path, self.principal.agent, data)
-        stored = self._writable_path(path)
+        stored = self.writable_path(path)
         with self.transaction() as tx:
             return tx.append(stored, data)
 
@@ -490,7 +490,16 @@ class Session:
         base_version: int | None = None,
     ) -> Version:
         """`write` of a content that comes block by block: memory stays flat, and it is there wholly or not at all."""
-        return filing.write_blocks(self, self._writable_path(path), blocks, meta, base_version)
+        return filing.write_blocks(self, self.writable_path(path), blocks, meta, base_version)
+
+    def names(self, path: str) -> builtins.list[str]:
+        """The names of a node that the agent may know of: several where there are hard links."""
+        judge = self.judge
+        found = judge.store.find(self._stored(path).path)
+        judge.check(Operation.STAT, found)
+        assert found.stat is not None
+        known = judge.store.nodes([found.stat.id])
+        return sorted(each.path for each in known if judge.allows(Operation.STAT, each))
 
     def symlink(self, target: str, path: str) -> Stat:
         """Make a symlink to any text. Reading follows a relative one inside the memory."""
@@ -711,6 +720,10 @@ class Session:
         """
         keeping.require_keeper(self, "search the store's raw bytes")
         return forgetting.traces(self, texts)
+
+    def record_export(self, location: str, sequence: int) -> None:
+        """Remember where an export of up to a journal row was put, so that forgetting can name it."""
+        keeping.record_export(self, location, sequence)
 
     def mend(self) -> dict[str, int]:
         """Make anew what the store derives from the rest of it, and its index, where they are wrong.

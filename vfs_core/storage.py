@@ -214,13 +214,15 @@ class Transaction(ABC):
     Where a name is taken that would be made (by `write`, `append`, `mkdir`, `rename`), and the check says NotFound,
     CREATE is asked as well, as if the name were absent: so a refusal reads the same either way.
 
-    While `undoing` is set to the sequence of a journal row, what is done is journalled as undoing it.
+    While `undoing` is set to the sequence of a journal row, what is done is journalled as undoing it; while
+    `attributed` is set, with what is said of its origin.
 
     A class id that a check meets may have been made by this transaction: if it is rolled back, the id may come
     to mean another class, so nothing decided inside may be remembered then.
     """
 
     undoing: int | None = None
+    attributed: Mapping[str, JSON] | None = None
 
     @abstractmethod
     def find(self, path: str) -> Found:

@@ -153,6 +153,8 @@ class Version(NamedTuple):
     size: int
     content_hash: bytes
     operation: str
+    attributed: Mapping[str, JSON] | None = None
+    """Of an imported version: `author`, `time_ns` and `change` as they were said to be where it came from."""
 
     @property
     def time(self) -> datetime:

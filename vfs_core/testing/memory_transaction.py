@@ -136,6 +136,7 @@ class MemoryTransaction(Transaction):
             len(data),
             content_hash(data),
             operation,
+            self.attributed,
         )
         self.state.versions[node.id, node.version] = committed, data
         self.touched.add(node.id)
@@ -795,6 +796,8 @@ class MemoryTransaction(Transaction):
         sequence = len(state.journal) + 1
         if self.undoing is not None:
             details = {**(details or {}), journal.UNDOES: self.undoing}
+        if self.attributed is not None:
+            details = {**(details or {}), journal.ATTRIBUTED: dict(self.attributed)}
         change = Change(
             sequence,
             self._now,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 
 from avm_builtin.storage.sqlite.connection import Database, Row
+from vfs_core import journal
 from vfs_core.errors import CorruptStore
 from vfs_core.storage import Found
 from vfs_core.types import Change, Kind, Stat, User, Version
@@ -77,7 +78,8 @@ def change_from(row: Row, names: Names) -> Change:
 
 def version_from(row: Row, names: Names) -> Version:
     """A Version from the columns JOURNAL of a row that committed content."""
-    return Version(row[4], row[6], row[0], row[1], names.user(row[9]), row[7], row[8] or b"", row[2])
+    said = json.loads(row[12]).get(journal.ATTRIBUTED) if row[12] and journal.ATTRIBUTED in row[12] else None
+    return Version(row[4], row[6], row[0], row[1], names.user(row[9]), row[7], row[8] or b"", row[2], said)
 
 
 def user_from(name: str, capabilities: str | None, groups: list[str]) -> User:

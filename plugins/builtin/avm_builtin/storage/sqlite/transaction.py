@@ -1164,6 +1164,8 @@ class SqliteTransaction(Transaction):
         agent, actor = self._agent(self._origin.agent), self._agent(self._origin.actor)
         if self.undoing is not None:
             details = {**(details or {}), journal.UNDOES: self.undoing}
+        if self.attributed is not None:
+            details = {**(details or {}), journal.ATTRIBUTED: dict(self.attributed)}
         text = None if details is None else json.dumps(details, sort_keys=True, ensure_ascii=False)
         sequence, now = self._sequence + 1, self._now
         salt, door = os.urandom(journal.SALT_SIZE), self._origin.door

@@ -6,8 +6,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING, TextIO
 
 import click
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vfs_core.session import Session
 
 LINES_ENDING = ".jsonl"
+ARCHIVE_ENDINGS = (".tar.gz", ".tgz")
 STREAM = "-"
 
 
@@ -34,21 +36,26 @@ STREAM = "-"
 @click.option("-f", "--force", is_flag=True, help="Replace files that are there and differ.")
 @click.pass_context
 def export(context: click.Context, dest: str, path: str | None, force: bool) -> None:
-    """Write the notes below PATH to DEST: a directory, or JSON lines if DEST ends in .jsonl or is '-'.
+    """Write the notes below PATH to DEST: a directory, JSON lines (.jsonl, or '-'), or an archive (.tar.gz).
 
     A directory gets the contents only, of what is below /memory unless PATH says otherwise. JSON lines have tags,
-    metadata, links and modes too, and all that you may export. `avm import` reads both.
+    metadata, links and modes too, and all that you may export; an archive also versions, links of every kind, special
+    nodes, attributes and times. `avm import` reads all three.
     """
     app = context.find_object(App)
     assert app is not None
     if not dest:
-        raise click.UsageError("DEST is empty; name a directory, a file that ends in .jsonl, or '-'")
+        raise click.UsageError(
+            "DEST is empty; name a directory, a file that ends in .jsonl or .tar.gz, or '-'"
+        )
     session = app.session
     with Progress("notes") as progress:
         outcome = Outcome(progress)
         if dest == STREAM or dest.endswith(LINES_ENDING):
             with _lines_file(dest, force) as file:
                 _export_lines(session, file, path or "/", outcome)
+        elif dest.endswith(ARCHIVE_ENDINGS):
+            _export_archive(session, dest, path or "/", force, outcome)
         else:
             _export_tree(session, Path(dest), path or MEMORY, force, outcome)
     if app.as_json and dest != STREAM:
@@ -77,6 +84,16 @@ def _export_lines(session: Session, file: TextIO, path: str, outcome: Outcome) -
         file.write(line + "\n")
         outcome.written += 1
         outcome.progress.add()
+
+
+def _export_archive(session: Session, dest: str, path: str, force: bool, outcome: Outcome) -> None:
+    from avm_builtin.frontends.cli.transfer.archive import write
+
+    top = session.require_stored(path, Operation.STAT)
+    session.judge.check(Operation.EXPORT, top)
+    with _new_file(dest, force) as file:
+        contents = write(session, file, top.path, session.walk(top.path, Operation.EXPORT), outcome)
+    session.record_export(dest, contents.sequence)
 
 
 def _export_tree(session: Session, dest: Path, path: str, force: bool, outcome: Outcome) -> None:
@@ -139,13 +156,22 @@ def _lines_file(dest: str, force: bool) -> Iterator[TextIO]:
         yield sys.stdout
         sys.stdout.flush()  # before anything is said of what was written
         return
+    with _new_file(dest, force) as raw:
+        file = TextIOWrapper(raw, encoding="utf-8", newline="")
+        yield file
+        file.detach()
+
+
+@contextmanager
+def _new_file(dest: str, force: bool) -> Iterator[IO[bytes]]:
+    """A file to write to, which appears under its name when it is complete."""
     target = Path(dest)
     if target.exists() and not force:
         raise Exists(f"{dest} exists already; --force replaces it")
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
+        with os.fdopen(fd, "wb") as file:
             yield file
         partial.replace(target)
     except BaseException:
