@@ -517,6 +517,24 @@ class SearchTests:
         index.backend.close()
         index.backend.close()
 
+    def test_after_discarding_no_file_has_a_word_and_everything_is_indexed_anew(
+        self, store: Store, index: Index, context: SideContext
+    ) -> None:
+        for number in range(50):
+            put(store, f"/memory/{number}.md", b"quetzalcoatlus" if number % 2 else "麒麟计划".encode())
+        assert len(index.find("quetzalcoatlus")) == 25
+        for number in range(50):
+            put(store, f"/memory/{number}.md", b"walrus")
+        assert len(index.find("walrus")) == 50
+        index.runner.discard()
+        assert context.path is not None
+        for file in [*index.backend.files(), *map(str, Path(context.path).parent.glob("*"))]:
+            data = Path(file).read_bytes() if Path(file).is_file() else b""
+            assert not any(word.encode() in data for word in ("quetzalcoatlus", "麒麟", "walrus")), file
+        assert index.find("quetzalcoatlus") == []
+        assert len(index.find("walrus")) == 50
+        assert index.backend.documents() == 50
+
     def test_threads_search_while_one_indexes(self, store: Store, index: Index) -> None:
         put(store, "/memory/always.md", b"walrus")
         index.find("walrus")
