@@ -68,17 +68,23 @@ def forget(session: Session, path: str) -> Forgotten:
     agent, elevated = session.principal.agent, session.judge.is_elevated()
     known = _deleted(session, path)
     earlier = [each for each in known if elevated or each.stat.owner == agent]
+    expired = _expired(session, path)
     texts: list[str] = []
-    _collect(session, path, earlier, texts)
+    _collect(session, path, [*(each.stat.id for each in earlier), *expired], texts)
 
     def approve(trashed: Trashed) -> None:
+        session.judge.check_ceiling(Operation.DELETE, trashed.path)
+        session.judge.require("delete", "forget")
         if trashed.stat.owner != agent and not elevated:
             raise NotOwner(f"{trashed.path} is {trashed.stat.owner}'s, who alone may have it forgotten")
 
     with session.transaction() as transaction:
         present = transaction.find(path).stat
         wanted = {each.stat.id for each in earlier}
-        if present is not None or not known:
+        wanted |= {
+            node for node in expired if transaction.trashed(node) is not None
+        }  # since it was come upon
+        if present is not None or not (known or wanted):
             transaction.delete(path, recursive=True)  # judged; NotFound in the words of an absent note
             assert present is not None
             wanted.add(present.id)
@@ -115,13 +121,25 @@ def _deleted(session: Session, path: str) -> list[Trashed]:
     return [each for each in found if hindsight.may_restore(session, each)]
 
 
-def _collect(session: Session, path: str, deleted: Sequence[Trashed], texts: list[str]) -> None:
+def _expired(session: Session, path: str) -> list[int]:
+    """What is at a path, is the agent's, and has expired: it is as if deleted, and will be by who comes upon it."""
+    store, (above, name) = session.store, split(path)
+    directory = store.find(above).stat
+    row = None if directory is None else store.past.name_at(directory.id, name, store.head().sequence)
+    stat = None if row is None else store.past.stat(row.node)
+    if stat is None or store.find(path).stat is not None or row is None or row.until is not None:
+        return []
+    owned = stat.owner == session.principal.agent or session.judge.is_elevated()
+    return [stat.id] if owned else []
+
+
+def _collect(session: Session, path: str, deleted: Sequence[int], texts: list[str]) -> None:
     """The paths, names, metadata, lines and words that will be gone; what names a note first, for there is a limit."""
     try:
         nodes = [found.stat.id for found in session.walk(path, Operation.STAT) if found.stat is not None]
     except NotFound:
         nodes = []
-    nodes += [each.stat.id for each in deleted]
+    nodes += deleted
     past, head = session.store.past, session.store.head().sequence
     for node in nodes:
         for change in _changes(session, node):
