@@ -101,9 +101,9 @@ def forget(session: Session, path: str) -> Forgotten:
 
 
 def scrub(session: Session) -> bool:
-    """Throw away what is derived and cached, and clean free space and WAL of what has been erased."""
+    """Clean index, free space and WAL of what has been erased, and drop what is cached."""
     kernel = session.kernel
-    kernel.search().discard()
+    kernel.search().scrub()
     kernel.drop_caches()
     return session.store.scrub()
 
