@@ -210,6 +210,34 @@ def test_other_processes_read_and_write_on(session: Session) -> None:
     assert session.read("/memory/theirs").text == "399"
 
 
+FORGETTING = """
+import sys
+from vfs_core.kernel import Kernel
+with Kernel(db=sys.argv[1]) as kernel:
+    session = kernel.session()
+    for number in range(8):
+        path = f"/private/geheimplan-{sys.argv[2]}-{number}.md"
+        session.write(path, f"quetzalcoatlus {number}", {"tags": ["etikettchen"]})
+        session.write(f"/private/kept-{sys.argv[2]}-{number}.md", "harmless")
+        session.write(path, f"zyzzyvas {number}")
+        assert session.search("zyzzyvas", 300).hits
+        session.forget_for_good(path)
+"""
+
+
+def test_several_processes_forget_at_once(session: Session) -> None:
+    others = [
+        subprocess.Popen([sys.executable, "-c", FORGETTING, session.store.location, str(number)])
+        for number in range(3)
+    ]
+    assert [other.wait(120) for other in others] == [0, 0, 0]
+    if "forgotten" in {finding.subject for finding in session.store.verify()}:  # they kept each other from it
+        assert session.scrub()
+    assert left(session) == []
+    assert failed(session) == []
+    assert len(session.search("harmless", 300).hits) == 224
+
+
 def test_hot_caches_of_other_processes_forget(kernel: Kernel, session: Session) -> None:
     live(session)
     with Kernel(db=kernel.location) as second:
