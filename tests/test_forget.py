@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vfs_core.errors import NotFound, NotOwner
+from vfs_core.errors import Denied, NotFound, NotOwner
 from vfs_core.kernel import Kernel
 from vfs_core.past import Retention
 from vfs_core.scanning import BLOCK, Needles, scan
@@ -210,6 +210,34 @@ def test_other_processes_read_and_write_on(session: Session) -> None:
     assert session.read("/memory/theirs").text == "399"
 
 
+FORGETTING = """
+import sys
+from vfs_core.kernel import Kernel
+with Kernel(db=sys.argv[1]) as kernel:
+    session = kernel.session()
+    for number in range(8):
+        path = f"/private/geheimplan-{sys.argv[2]}-{number}.md"
+        session.write(path, f"quetzalcoatlus {number}", {"tags": ["etikettchen"]})
+        session.write(f"/private/kept-{sys.argv[2]}-{number}.md", "harmless")
+        session.write(path, f"zyzzyvas {number}")
+        assert session.search("zyzzyvas", 300).hits
+        session.forget_for_good(path)
+"""
+
+
+def test_several_processes_forget_at_once(session: Session) -> None:
+    others = [
+        subprocess.Popen([sys.executable, "-c", FORGETTING, session.store.location, str(number)])
+        for number in range(3)
+    ]
+    assert [other.wait(120) for other in others] == [0, 0, 0]
+    if "forgotten" in {finding.subject for finding in session.store.verify()}:  # they kept each other from it
+        assert session.scrub()
+    assert left(session) == []
+    assert failed(session) == []
+    assert len(session.search("harmless", 300).hits) == 224
+
+
 def test_hot_caches_of_other_processes_forget(kernel: Kernel, session: Session) -> None:
     live(session)
     with Kernel(db=kernel.location) as second:
@@ -273,6 +301,22 @@ def test_what_others_have_in_the_trash_at_a_path_hinders_nobody(kernel: Kernel, 
     assert akashi.forget_for_good("/shared/x").nodes == 1
     assert left(session) == []
     assert [each.path for each in kuro.trash()] == ["/memory/shared/x"]
+
+
+def test_forgetting_what_is_in_the_trash_needs_what_deleting_it_needed(tmp_path: Path) -> None:
+    rules = "permissions:\n  - {pattern: /memory/kept/*, access: ro}\n  - {pattern: /memory/*, access: rw}\n"
+    config = tmp_path / "config.yaml"
+    config.write_text("storage: {}\n")
+    db = tmp_path / "data" / "avm.db"
+    with Kernel(db=db, config=config) as kernel:
+        akashi = kernel.session("akashi")
+        akashi.write("/memory/kept/note", "quetzalcoatlus")
+        akashi.delete("/memory/kept/note")
+    config.write_text(rules)
+    with Kernel(db=db, config=config) as kernel:
+        with pytest.raises(Denied):
+            kernel.session("akashi").forget_for_good("/memory/kept/note")
+        assert [each.path for each in kernel.session("akashi").trash()] == ["/memory/kept/note"]
 
 
 def test_who_may_not_know_of_a_deleted_note_finds_nothing(kernel: Kernel, session: Session) -> None:
@@ -354,6 +398,43 @@ def test_a_reader_that_holds_the_wal_is_reported_and_scrubbing_again_finishes(se
     assert session.scrub()
     assert left(session) == []
     assert "forgotten" not in {finding.subject for finding in session.store.verify()}
+
+
+def test_what_has_expired_is_forgotten_though_nobody_has_come_upon_it_since(
+    kernel: Kernel, session: Session
+) -> None:
+    akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+    akashi.write("/private/geheimplan.md", "quetzalcoatlus")
+    akashi.set_expiry("/private/geheimplan.md", 1)
+    with pytest.raises(NotFound):
+        kuro.forget_for_good("/memory/private/akashi/geheimplan.md")
+    done = akashi.forget_for_good("/private/geheimplan.md")
+    assert "quetzalcoatlus" in done.texts
+    assert left(session) == []
+    assert failed(session) == []
+
+
+def test_a_restored_backup_brings_back_what_was_forgotten_since_and_it_can_be_forgotten_again(
+    session: Session, tmp_path: Path
+) -> None:
+    live(session)
+    holding = session.backup(tmp_path / "holding.db")
+    session.forget_for_good(NOTE)
+    session.restore_backup(holding.path)
+    assert "quetzalcoatlus" in session.read(NOTE).text
+    done = session.forget_for_good(NOTE)
+    assert str(holding.path) in {copy.location for copy in done.copies}
+    assert left(session) == []
+
+
+def test_odd_names_are_forgotten(session: Session) -> None:
+    for name in ("geheimplan%_'\"x.md", "麒麟计划 [x]*?.md", "geheimplan\n.md"):
+        session.write(f"/private/{name}/quetzalcoatlus", "zyzzyvas")
+        session.rename(f"/private/{name}/quetzalcoatlus", "/private/kept")
+        session.forget_for_good(f"/private/{name}")
+        session.forget_for_good("/private/kept")
+    assert left(session) == []
+    assert failed(session) == []
 
 
 # --- proof -----------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from vfs_core.errors import ReadOnly
 from vfs_core.journal import Cursor
@@ -24,6 +25,10 @@ BATCH = 1000
 """Journal rows handed to a follower at a time."""
 _POLL = 0.0005
 """Seconds between two looks at the cursor of whoever holds the lease."""
+
+_SCRUB_SECONDS = 10.0
+_SCRUB_ROWS = 50_000
+"""A follower that needs longer, or is further behind, is thrown away instead of cleaned."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) while a rebuild runs."""
@@ -57,6 +62,13 @@ class Follower(ABC):
     @abstractmethod
     def discard(self) -> None:
         """Throw all data and files away; what is indexed next is derived anew."""
+
+    def scrub(self) -> bool:
+        """Remove from the files whatever is not derived from what the store says now; False if that is not possible.
+
+        The follower is up to date when this is called. Where it cannot, it is thrown away.
+        """
+        return False
 
     def files(self) -> list[str]:
         """The files of this follower, as far as there are any."""
@@ -175,8 +187,23 @@ class Runner:
             return self._store.head().sequence
         return max(0, self._store.head().sequence - cursor.sequence)
 
-    def discard(self) -> None:
-        """Throw the follower's data away, waiting for whoever holds the lease; it is derived anew when next used."""
+    def scrub(self) -> None:
+        """Leave nothing in the follower's files of what is not in the store, waiting for whoever holds the lease.
+
+        What is up to date is cleaned where the follower knows how; otherwise it is thrown away, and derived anew when
+        it is next used.
+        """
+        if self.behind() > _SCRUB_ROWS or self.catch_up(_SCRUB_SECONDS):
+            self.discard()
+            return
+        with self._leased() as lease:
+            if not self.follower.scrub():
+                self.follower.discard()
+                lease.sequence = 0
+
+    @contextmanager
+    def _leased(self) -> Iterator[Lease]:
+        """Hold the lease, waiting for whoever has it. Raises ReadOnly where this process cannot."""
         lease = self._lease
         if lease is None:
             raise ReadOnly(f"the files of {self.follower.name} cannot be written by this process")
@@ -184,23 +211,20 @@ class Runner:
             while not lease.acquire():
                 time.sleep(_POLL)
             try:
-                self.follower.discard()
-                lease.sequence = 0
+                yield lease
             finally:
                 lease.release()
 
+    def discard(self) -> None:
+        """Throw the follower's data away, waiting for whoever holds the lease; it is derived anew when next used."""
+        with self._leased() as lease:
+            self.follower.discard()
+            lease.sequence = 0
+
     def rebuild(self, progress: Progress | None = None) -> None:
         """Derive everything anew, waiting for whoever holds the lease."""
-        lease = self._lease
-        if lease is None:
-            raise ReadOnly(f"the files of {self.follower.name} cannot be written by this process")
-        with self._mutex:
-            while not lease.acquire():
-                time.sleep(_POLL)
-            try:
-                self._rebuild(lease, progress)
-            finally:
-                lease.release()
+        with self._leased() as lease:
+            self._rebuild(lease, progress)
 
     def close(self) -> None:
         """Release the follower and its lease."""

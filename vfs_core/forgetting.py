@@ -79,11 +79,14 @@ def forget(session: Session, path: str) -> Forgotten:
     agent, elevated = view.agent, view.judge.is_elevated()
     known = _deleted(view, path)
     earlier = [each for each in known if elevated or each.stat.owner == agent]
+    expired = _expired(view, path)
     texts: list[str] = []
-    _collect(session, view, path, earlier, texts)
+    _collect(session, view, path, [*(each.stat.id for each in earlier), *expired], texts)
     linked = _linked(session, path)
 
     def approve(trashed: Trashed) -> None:
+        session.judge.check_ceiling(Operation.DELETE, trashed.path)
+        session.judge.require("delete", "forget")
         if trashed.stat.owner != agent and not elevated:
             raise NotOwner(f"{trashed.path} is {trashed.stat.owner}'s, who alone may have it forgotten")
 
@@ -92,7 +95,10 @@ def forget(session: Session, path: str) -> Forgotten:
             raise StoreReplaced("the store was restored from a backup meanwhile; ask again")
         present = transaction.find(path).stat
         wanted = {each.stat.id for each in earlier}
-        if present is not None or not known:
+        wanted |= {
+            node for node in expired if transaction.trashed(node) is not None
+        }  # since it was come upon
+        if present is not None or not (known or wanted):
             for each in linked:
                 _remove_other_names(transaction, each, path)
             transaction.delete(path, recursive=True)  # judged; NotFound in the words of an absent note
@@ -134,9 +140,9 @@ def _remove_other_names(transaction: Transaction, node: int, path: str) -> None:
 
 
 def scrub(session: Session) -> bool:
-    """Throw away what is derived and cached, and clean free space and WAL of what has been erased."""
+    """Clean index, free space and WAL of what has been erased, and drop what is cached."""
     kernel = session.kernel
-    kernel.search().discard()
+    kernel.search().scrub()
     kernel.drop_caches()
     return session.store.scrub()
 
@@ -154,13 +160,25 @@ def _deleted(view: View, path: str) -> list[Trashed]:
     return [each for each in found if hindsight.may_restore(view, each)]
 
 
-def _collect(session: Session, view: View, path: str, deleted: Sequence[Trashed], texts: list[str]) -> None:
+def _expired(view: View, path: str) -> list[int]:
+    """What is at a path, is the agent's, and has expired: it is as if deleted, and will be by who comes upon it."""
+    store, (above, name) = view.store, split(path)
+    directory = store.find(above).stat
+    row = None if directory is None else store.past.name_at(directory.id, name, store.head().sequence)
+    stat = None if row is None else store.past.stat(row.node)
+    if stat is None or store.find(path).stat is not None or row is None or row.until is not None:
+        return []
+    owned = stat.owner == view.agent or view.judge.is_elevated()
+    return [stat.id] if owned else []
+
+
+def _collect(session: Session, view: View, path: str, deleted: Sequence[int], texts: list[str]) -> None:
     """The paths, names, metadata, lines and words that will be gone; what names a note first, for there is a limit."""
     try:
         nodes = [found.stat.id for found in session.walk(path, Operation.STAT) if found.stat is not None]
     except NotFound:
         nodes = []
-    nodes += [each.stat.id for each in deleted]
+    nodes += deleted
     past, head = view.past, view.store.head().sequence
     for node in nodes:
         for change in _changes(view, node):

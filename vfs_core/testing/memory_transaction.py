@@ -16,6 +16,7 @@ from vfs_core import journal
 from vfs_core.content import content_hash
 from vfs_core.errors import (
     Conflict,
+    Denied,
     Exists,
     InUse,
     Invalid,
@@ -349,7 +350,7 @@ class MemoryTransaction(Transaction):
             if details.get(journal.WITHIN) == node:
                 try:
                     approve(each)
-                except NotOwner:
+                except (NotFound, Denied):
                     raise NotOwner(
                         f"{top.path} holds notes of others, who alone may have them forgotten"
                     ) from None
@@ -359,7 +360,7 @@ class MemoryTransaction(Transaction):
             if each.stat.id not in nodes and was_inside:
                 try:
                     nodes += self._chosen(each.stat.id, approve)
-                except NotOwner:
+                except (NotFound, Denied):
                     continue  # it stays; its rows do not keep the directory's name
         return list(dict.fromkeys(nodes))
 

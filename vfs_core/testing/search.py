@@ -517,6 +517,32 @@ class SearchTests:
         index.backend.close()
         index.backend.close()
 
+    @pytest.mark.parametrize("way", ["scrub", "discard"])
+    @pytest.mark.parametrize("rebuilt", [False, True])
+    def test_what_is_deleted_is_in_no_file_after_scrubbing_and_all_else_is_found(
+        self, store: Store, index: Index, context: SideContext, way: str, rebuilt: bool
+    ) -> None:
+        for number in range(50):
+            text = b"walrus quetzalcoatlus" if number % 2 else "walrus 麒麟计划".encode()
+            put(store, f"/memory/zyzzyvas{number}.md", text, patch={"tags": ["etikettchen"]})
+        assert len(index.find("quetzalcoatlus")) == 25
+        if rebuilt:
+            index.runner.rebuild()
+        for number in range(50):
+            put(store, f"/memory/zyzzyvas{number}.md", b"walrus", patch={"tags": None})
+            change(store, lambda t, n=number: t.rename(f"/memory/zyzzyvas{n}.md", f"/memory/{n}.md"))  # type: ignore[misc]
+        if rebuilt:
+            assert index.find("quetzalcoatlus") == []
+        getattr(index.runner, way)()
+        assert context.path is not None
+        for file in [*index.backend.files(), *map(str, Path(context.path).parent.glob("*"))]:
+            data = Path(file).read_bytes() if Path(file).is_file() else b""
+            gone = ("quetzalcoatlus", "麒麟", "zyzzyva", "etikettchen")
+            assert not any(word.encode() in data for word in gone), file
+        assert index.find("quetzalcoatlus") == index.find("etikettchen") == []
+        assert len(index.find("walrus")) == 50
+        assert index.backend.documents() == 50
+
     def test_threads_search_while_one_indexes(self, store: Store, index: Index) -> None:
         put(store, "/memory/always.md", b"walrus")
         index.find("walrus")

@@ -13,6 +13,7 @@ from avm_builtin.search import tables
 from avm_builtin.search import text as analyser
 from avm_builtin.search.side import Damaged, SideFile
 from vfs_core import journal
+from vfs_core.errors import NoSpace, StoreBusy
 from vfs_core.follower import Progress
 from vfs_core.journal import Cursor
 from vfs_core.search import Match, SearchBackend, SearchQuery, SideContext
@@ -164,6 +165,15 @@ class Fts5Search(SearchBackend):
     def discard(self) -> None:
         """Throw the file away; other processes notice and let go of it."""
         self._file.discard()
+
+    def scrub(self) -> bool:
+        """Merge everything into one segment, which drops what was deleted, and rewrite the file."""
+        try:
+            with self._file.writing() as connection:
+                connection.execute("INSERT INTO words(words) VALUES ('optimize')")
+            return self._file.scrub()
+        except (Damaged, StoreBusy, NoSpace):
+            return False
 
     def files(self) -> list[str]:
         """The index and its WAL files."""

@@ -136,6 +136,27 @@ class SideFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
+    def scrub(self) -> bool:
+        """Rewrite the file without what was freed in it, and empty its WAL; False where a reader holds on to that.
+
+        For the holder of the follower's lease, outside a transaction.
+        """
+        here = self._here()
+        with here.write_lock:
+            try:
+                connection = self._writer(here)
+                if self._path is None:
+                    return True
+                connection.execute("PRAGMA secure_delete = ON")
+                try:
+                    connection.execute("VACUUM")
+                    busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+                finally:
+                    connection.execute("PRAGMA secure_delete = OFF")
+                return not busy
+            except (apsw.Error, OSError) as error:
+                raise _translated(error, self._path) from error
+
     def discard(self) -> None:
         """Throw the file away. For the holder of the follower's lease."""
         self.close()

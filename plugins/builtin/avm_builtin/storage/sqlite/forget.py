@@ -21,7 +21,7 @@ from avm_builtin.storage.sqlite import retention, trash
 from avm_builtin.storage.sqlite.connection import Database, Row, fetch
 from avm_builtin.storage.sqlite.rows import DIRECTORY, STAT, STAT_WIDTH
 from vfs_core import journal
-from vfs_core.errors import NotFound, NotOwner
+from vfs_core.errors import Denied, NotFound, NotOwner
 from vfs_core.path import join, split
 
 Execute = Callable[[str, tuple[Any, ...]], list[Row]]
@@ -90,24 +90,24 @@ def choose(connection: apsw.Connection, node: int, approve: Callable[[trash.Dele
             (each.since, each.until, f"{each.path}/", f"{each.path}0"),
         ):
             if earlier not in chosen:
-                with _unless_others():
+                with _unless_refused():
                     chosen.update(dict.fromkeys(choose(connection, earlier, approve)))
     return list(chosen)
 
 
 @contextmanager
-def _unless_others() -> Iterator[None]:
-    """What others own stays; their rows do not keep the directory's name."""
+def _unless_refused() -> Iterator[None]:
+    """What is not for the agent to forget stays; its rows do not keep the directory's name."""
     try:
         yield
-    except NotOwner:
+    except (NotFound, Denied):
         return
 
 
 def _approve_inner(path: str, found: trash.Deleted, approve: Callable[[trash.Deleted], None]) -> None:
     try:
         approve(found)
-    except NotOwner:  # without naming what the agent may not know of
+    except (NotFound, Denied):  # without naming what the agent may not know of
         raise NotOwner(f"{path} holds notes of others, who alone may have them forgotten") from None
 
 

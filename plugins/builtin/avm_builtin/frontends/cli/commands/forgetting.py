@@ -47,6 +47,8 @@ def forget(
         context.exit(0 if clean else _LEFT)
     done: Forgotten | None = None
     if path is not None:
+        if verify:
+            app.session.traces(())  # who may not look is told before anything is erased
         if not yes:
             click.confirm(f"Erase {printable(path)} for good?", abort=True, err=True)
         done = app.session.forget_for_good(path)

@@ -80,6 +80,7 @@ def trash(app: App, limit: int) -> None:
         put_json(
             [
                 {
+                    "id": each.stat.id,
                     "path": each.path,
                     "kind": str(each.stat.kind),
                     "size": each.stat.size,
