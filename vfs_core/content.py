@@ -7,7 +7,7 @@ rehashes a logarithmic part of it. Leaves and inner nodes are told apart by BLAK
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 
 CHUNK = 16 * 1024
@@ -37,6 +37,29 @@ def root_hash(leaves: Sequence[bytes]) -> bytes:
             paired.append(level[-1])
         level = paired
     return level[0]
+
+
+def sparse_root(count: int, leaves: Mapping[int, bytes], default: bytes) -> bytes:
+    """`root_hash` of `count` leaves of which those that are not in `leaves` are `default`.
+
+    The cost goes with the leaves that are given, not with `count`: equal subtrees are hashed once for each level.
+    """
+    if count <= 2 * len(leaves):
+        return root_hash([leaves.get(position, default) for position in range(count)])
+    level = dict(leaves)
+    while count > 1:
+        above: dict[int, bytes] = {}
+        for position in {each // 2 for each in level}:
+            left = level.get(2 * position, default)
+            if 2 * position + 1 < count:
+                right = level.get(2 * position + 1, default)
+                left = blake2b(left + right, digest_size=32, person=b"avm.inner").digest()
+            above[position] = left
+        if count % 2:  # the last one goes up as it is
+            above[count // 2] = level.get(count - 1, default)
+        default = blake2b(default + default, digest_size=32, person=b"avm.inner").digest()
+        level, count = above, (count + 1) // 2
+    return level.get(0, default) if level else default
 
 
 def split_chunks(data: bytes) -> list[bytes]:

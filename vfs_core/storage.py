@@ -203,6 +203,13 @@ class Snapshot(NamedTuple):
     since: int
     version: int
 
+    def after(self, made: Version) -> Snapshot:
+        """What the writer has seen once it has committed `made` by this snapshot.
+
+        Where somebody else wrote in between, it begins anew: theirs is kept, and what it made over it.
+        """
+        return Snapshot(self.since if made.version == self.version + 1 else made.sequence, made.version)
+
 
 class Transaction(ABC):
     """Changes that commit together. Made by `Store.transaction`; paths are normal paths.

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from operator import methodcaller
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from vfs_core import journal
 from vfs_core.content import CHUNK, content_hash
@@ -29,6 +31,14 @@ from vfs_core.types import Kind, Stat, Version
 A, B, D = "/memory/a", "/memory/b", "/memory/d"
 PRIVATE = "/memory/private/akashi"
 Change = Callable[[Transaction], object]
+BORDERS = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 5, 5 * CHUNK)
+"""Offsets and sizes at which chunks begin and end."""
+BYTES = st.builds(
+    lambda pattern, size: (pattern * size)[:size],
+    st.sampled_from([b"\0", b"ab", b"c"]),
+    st.sampled_from(BORDERS),
+)
+STEP = st.tuples(st.sampled_from(["range", "cut", "append", "blocks"]), st.sampled_from(BORDERS), BYTES)
 
 
 class StoreFileTests(StoreFixtures):
@@ -127,6 +137,42 @@ class StoreFileTests(StoreFixtures):
             assert store.version_content(node, number) == expected, number
         assert self.fail_checks(store) == []
 
+    @given(steps=st.lists(STEP, min_size=1, max_size=12))
+    @settings(
+        max_examples=60, deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )  # fmt: skip
+    def test_ranges_do_what_they_do_to_bytes(self, store: Store, steps: list[tuple[str, int, bytes]]) -> None:
+        content, kept = b"", [b""]
+        if store.find(A).stat is not None:
+            self.change(store, lambda t: t.delete(A))
+        put(store, A, b"")
+        node = id_of(store, A)
+        for kind, offset, data in steps:
+            if kind == "range":
+                made = self.version(store, methodcaller("write_range", A, offset, data))
+                content = content.ljust(offset, b"\0")[:offset] + data + content[offset + len(data) :]
+            elif kind == "cut":
+                made = self.version(store, methodcaller("truncate", A, offset))
+                content = content[:offset].ljust(offset, b"\0")
+            elif kind == "append":
+                made = self.version(store, methodcaller("append", A, data))
+                content += data
+            else:
+                made = self.version(store, methodcaller("write_blocks", A, [content[:offset], data]))
+                content = content[:offset] + data
+            kept.append(content)
+            assert made.content_hash == content_hash(content)
+            assert store.read_range(A, offset, CHUNK).data == content[offset : offset + CHUNK]
+        assert [store.version_content(node, number + 1) for number in range(len(kept))] == kept
+        assert self.fail_checks(store) == []
+
+    def test_a_content_cut_to_its_own_first_chunk_was_longer_before(self, store: Store) -> None:
+        data = random.Random(1).randbytes(2 * CHUNK)
+        put(store, A, data)
+        self.change(store, lambda t: t.write_blocks(A, [data[:CHUNK]]))
+        assert store.version_content(id_of(store, A), 1) == data
+
     def test_a_hole_reads_as_zeros(self, store: Store) -> None:
         put(store, A, b"x")
         self.change(store, lambda t: t.truncate(A, 100 * CHUNK), lambda t: t.write_range(A, 50 * CHUNK, b"y"))
@@ -206,6 +252,46 @@ class StoreFileTests(StoreFixtures):
         self.version(store, lambda t: t.write_range(A, 9, b"mine", snapshot=held))
         assert store.version_content(node, theirs.version) == b"theirs" * CHUNK
         assert store.version_content(node, 1) == b"x" * 3 * CHUNK
+
+    def test_a_writer_that_met_another_begins_anew(self, store: Store) -> None:
+        first = put(store, A, b"x" * 3 * CHUNK)
+        node, snapshot = id_of(store, A), Snapshot(first.sequence, first.version)
+        expected: list[bytes | None] = [b"x" * 3 * CHUNK]
+        for number in range(9):
+            if number in (3, 4):
+                put(store, A, b"theirs %d" % number * CHUNK, KURO)
+            else:
+                made = self.version(store, methodcaller("write_range", A, number, b"mine", snapshot=snapshot))
+                snapshot = snapshot.after(made)
+            expected.append(store.read(A).data)
+        kept = [store.version_content(node, version) for version in range(1, 11)]
+        gone = (1, 2, 7, 8)  # what the writer itself replaced: all but its last before theirs, and after
+        assert kept == [None if number in gone else data for number, data in enumerate(expected)]
+
+    @pytest.mark.parametrize("seed", range(6))
+    def test_what_was_before_a_session_outlives_whatever_it_does(self, store: Store, seed: int) -> None:
+        dice = random.Random(seed)
+        kept: dict[int, bytes] = {}
+        last = put(store, A, b"")
+        node, content = id_of(store, A), b""
+        for _ in range(6):
+            kept[last.version] = content
+            snapshot = Snapshot(last.sequence, last.version)
+            for _ in range(dice.randrange(1, 8)):
+                size = dice.choice((0, 7, CHUNK, CHUNK + 5, 3 * CHUNK, 9 * CHUNK + 1))
+                if dice.random() < 0.4:
+                    change = methodcaller("truncate", A, size, snapshot=snapshot)
+                    content = content[:size].ljust(size, b"\0")
+                else:
+                    data = dice.choice((dice.randbytes(size // 2 + 1), bytes(size)))
+                    change = methodcaller("write_range", A, size, data, snapshot=snapshot)
+                    content = content.ljust(size, b"\0")[:size] + data + content[size + len(data) :]
+                last = self.version(store, change)
+                snapshot = snapshot.after(last)
+                assert store.read(A).data == content
+        for version, expected in kept.items():
+            assert store.version_content(node, version) == expected, version
+        assert self.fail_checks(store) == []
 
     # --- special nodes ---------------------------------------------------------------------------
 

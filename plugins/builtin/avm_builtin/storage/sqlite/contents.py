@@ -3,8 +3,9 @@
 The current content is stored whole. What a change replaces moves to `old_body` or `old_chunk`, keyed by the
 journal row of the last version that had it. An append keeps nothing: the old content is a prefix of the new.
 
-A chunk of zeros is not stored: positions without a row are holes. Where a hole is filled, an empty old chunk says
-that there was one.
+A chunk of zeros is not stored: positions without a row are holes. Where a chunk comes to a position without one that
+an older version may have had as a hole, an empty old chunk says so: at positions of the content before, and at all up
+to the highest that an old chunk has (whoever cuts a content leaves one at its last position).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from vfs_core.content import (
     leaf_hash,
     reverse_delta,
     root_hash,
+    sparse_root,
     split_chunks,
 )
 
@@ -90,6 +92,8 @@ def pour(connection: apsw.Connection, old: Stored, chunks: Iterable[bytes]) -> W
     if old.body is None:
         keep_chunks(connection, old, len(leaves))
     if size <= CHUNK:  # it was not known beforehand
+        if old.body is None and known.get(0, b"") == (leaves[0] if leaves else None):
+            _keep_chunk(connection, old, 0, True)
         rows = fetch(connection, "DELETE FROM chunk WHERE node = ? RETURNING body", (old.id,))
         body = rows[0][0] if rows else bytes(size)
         return Written(size, leaf_hash(body) if size else EMPTY_HASH, body)
@@ -110,8 +114,12 @@ def put_chunk(
 
     `known`: there is a row at this position. `keep` False: what was there is kept already.
     """
-    if keep and old.body is None and position * CHUNK < old.size:
-        _keep_chunk(connection, old, position, known)
+    within = old.body is None and position * CHUNK < old.size
+    if known:
+        if keep and within:
+            _keep_chunk(connection, old, position, True)
+    elif keep and (within or position <= _highest(connection, old.id)):
+        _keep_chunk(connection, old, position, False)
     if chunk == ZERO_CHUNK:
         connection.execute("DELETE FROM chunk WHERE node = ? AND position = ?", (old.id, position))
     elif known:
@@ -120,33 +128,36 @@ def put_chunk(
         _insert_chunk(connection, old.id, position, leaf, chunk)
 
 
-def leaves_of(connection: apsw.Connection, node: int, size: int) -> list[bytes]:
-    """The hashes of all chunks of the present content, holes included."""
+def root_of(connection: apsw.Connection, node: int, size: int) -> bytes:
+    """The hash of the present content, worked out from those of its chunks; holes cost nothing."""
     count = -(-size // CHUNK)
-    leaves = [ZERO_LEAF] * count
-    if size % CHUNK:
-        leaves[-1] = leaf_hash(bytes(size % CHUNK))
-    for position, leaf in connection.execute("SELECT position, hash FROM chunk WHERE node = ?", (node,)):
-        leaves[position] = leaf
-    return leaves
+    leaves: dict[int, bytes] = {count - 1: leaf_hash(bytes(size % CHUNK))} if size % CHUNK else {}
+    leaves.update(connection.execute("SELECT position, hash FROM chunk WHERE node = ?", (node,)))
+    return sparse_root(count, leaves, ZERO_LEAF)
+
+
+def _highest(connection: apsw.Connection, node: int) -> int:
+    """The highest position at which an old chunk is kept; -1 if none is."""
+    rows = fetch(connection, "SELECT max(position) FROM old_chunk WHERE node = ?", (node,))
+    return -1 if rows[0][0] is None else int(rows[0][0])
 
 
 def append(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
     """Store `data` behind `old`, touching only its last chunk."""
     if old.body is not None:
         whole = old.body + data
-        if len(whole) <= CHUNK:
-            keep_body(connection, old, whole)
-        return create(connection, old.id, whole)
+        if len(whole) > CHUNK and _highest(connection, old.id) < 0:
+            return create(connection, old.id, whole)  # nothing is kept: the old content is a part of the new
+        return replace(connection, old, whole)
     position, used = divmod(old.size, CHUNK)
     last = chunk_at(connection, old.id, position) if used else None
     grown = (last or b"").ljust(used, b"\0")[:used] + data
     for number, chunk in enumerate(split_chunks(grown), position):
         known = number == position and last is not None
-        # Nothing is kept: what was there is a part of what is there now, cut at the size that it had.
-        put_chunk(connection, old, number, leaf_hash(chunk), chunk, known=known, keep=False)
+        # Of a chunk nothing is kept: what was there is a part of what is there now, cut at the size that it had.
+        put_chunk(connection, old, number, leaf_hash(chunk), chunk, known=known, keep=not known)
     size = old.size + len(data)
-    return Written(size, root_hash(leaves_of(connection, old.id, size)), None)
+    return Written(size, root_of(connection, old.id, size), None)
 
 
 def chunk_at(connection: apsw.Connection, node: int, position: int) -> bytes | None:
@@ -218,7 +229,7 @@ def is_intact(connection: apsw.Connection, stored: Stored, expected: bytes | Non
         left = stored.size - position * CHUNK
         if len(body) != min(left, CHUNK) or leaf_hash(body) != leaf:
             return False
-    return root_hash(leaves_of(connection, stored.id, stored.size)) == expected
+    return root_of(connection, stored.id, stored.size) == expected
 
 
 def _has_chunks(connection: apsw.Connection, node: int, sequence: int) -> bool:
@@ -254,26 +265,17 @@ def _keep_chunk(connection: apsw.Connection, old: Stored, position: int, known: 
         )
 
 
-def keep_chunks(connection: apsw.Connection, old: Stored, start: int, since: int | None = None) -> None:
-    """Move the chunks from position `start` on to the old ones, and mark the holes among them.
-
-    Where something is kept already at or after the row `since`, nothing is marked.
-    """
-    held = fetch(
-        connection,
-        "SELECT position FROM chunk WHERE node = ?1 AND position >= ?2 UNION SELECT position FROM old_chunk "
-        "WHERE node = ?1 AND position >= ?2 AND sequence >= ?3",
-        (old.id, start, old.sequence if since is None else since),
-    )
-    holes = set(range(start, -(-old.size // CHUNK))).difference(position for (position,) in held)
-    for position in sorted(holes):
-        _keep_chunk(connection, old, position, False)
+def keep_chunks(connection: apsw.Connection, old: Stored, start: int) -> None:
+    """Move the chunks from position `start` on to the old ones, and mark a hole at the last position."""
     connection.execute(
         "INSERT INTO old_chunk (node, position, sequence, body) "
         "SELECT node, position, ?, body FROM chunk WHERE node = ? AND position >= ?",
         (old.sequence, old.id, start),
     )
     connection.execute("DELETE FROM chunk WHERE node = ? AND position >= ?", (old.id, start))
+    last = -(-old.size // CHUNK) - 1
+    if last >= start and last > _highest(connection, old.id):
+        _keep_chunk(connection, old, last, False)
 
 
 def _insert_chunk(connection: apsw.Connection, node: int, position: int, leaf: bytes, body: bytes) -> None:

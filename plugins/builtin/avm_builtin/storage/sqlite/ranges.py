@@ -14,7 +14,7 @@ import apsw
 from avm_builtin.storage.sqlite import contents
 from avm_builtin.storage.sqlite.connection import fetch
 from avm_builtin.storage.sqlite.contents import Stored, Written
-from vfs_core.content import CHUNK, leaf_hash, root_hash
+from vfs_core.content import CHUNK, leaf_hash
 from vfs_core.storage import Snapshot
 
 
@@ -56,7 +56,7 @@ def write(
         whole = (before or b"").ljust(min(CHUNK, size - position * CHUNK), b"\0")
         keeping.put(position, whole[:at] + part + whole[at + len(part) :], known=before is not None)
         done += len(part)
-    return Written(size, root_hash(contents.leaves_of(connection, old.id, size)), None)
+    return Written(size, contents.root_of(connection, old.id, size), None)
 
 
 def truncate(connection: apsw.Connection, old: Stored, size: int, snapshot: Snapshot | None) -> Written:
@@ -75,7 +75,7 @@ def truncate(connection: apsw.Connection, old: Stored, size: int, snapshot: Snap
         if last is not None:
             keeping.put(position, last[:rest], known=True)
         keeping.cut(position + bool(rest))
-    return Written(size, root_hash(contents.leaves_of(connection, old.id, size)), None)
+    return Written(size, contents.root_of(connection, old.id, size), None)
 
 
 def rechunk(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -122,7 +122,11 @@ class _Keeping:
         own = snapshot is not None and snapshot.version == old.version and old.sequence > snapshot.since
         self._since = snapshot.since if own and snapshot is not None else None
         """Set where the writer replaces what it wrote itself."""
+        self._base_size = old.size
+        """Of what lies behind it, nothing was there when the writer began."""
         if self._since is not None:
+            rows = fetch(connection, "SELECT size FROM journal WHERE sequence = ?", (self._since,))
+            self._base_size = rows[0][0] if rows else 0
             low = self._since + 1
             connection.execute("DELETE FROM gap WHERE node = ? AND low = ?", (old.id, low))
             connection.execute(
@@ -137,7 +141,8 @@ class _Keeping:
     def put(self, position: int, chunk: bytes, *, known: bool) -> None:
         """Store a chunk, and keep the one that was there when the writer began."""
         leaf = contents.ZERO_LEAF if chunk == contents.ZERO_CHUNK else leaf_hash(chunk)
-        keep = not self._is_kept(position)
+        new = known and position * CHUNK >= self._base_size
+        keep = not new and not self._is_kept(position)
         contents.put_chunk(self._connection, self._old, position, leaf, chunk, known=known, keep=keep)
 
     def cut(self, start: int) -> None:
@@ -148,7 +153,12 @@ class _Keeping:
             "(SELECT position FROM old_chunk WHERE node = ?1 AND position >= ?2 AND sequence >= ?3)",
             (self._old.id, start, since),
         )
-        contents.keep_chunks(self._connection, self._old, start, since)
+        if self._since is not None:
+            self._connection.execute(
+                "DELETE FROM chunk WHERE node = ? AND position >= ?",
+                (self._old.id, max(start, -(-self._base_size // CHUNK))),
+            )
+        contents.keep_chunks(self._connection, self._old, start)
 
     def _is_kept(self, position: int) -> bool:
         return self._since is not None and bool(
