@@ -22,6 +22,7 @@ from typing import Any, SupportsIndex
 import apsw
 
 from avm_builtin.sqlite_connection import IN_MEMORY, connect
+from avm_builtin.storage.sqlite.trees import Trees
 from vfs_core.errors import (
     CorruptStore,
     ForeignStore,
@@ -70,6 +71,7 @@ class Database:
         self.mutex = threading.RLock()
         self._writer: apsw.Connection | None = None
         self._readers: list[apsw.Connection] = []
+        self.trees = Trees()
         self._open: set[apsw.Connection] = set()
         self._gate = threading.Lock()
         self._forking: list[Any] = []

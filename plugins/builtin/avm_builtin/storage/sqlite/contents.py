@@ -16,6 +16,7 @@ from typing import NamedTuple
 import apsw
 
 from avm_builtin.storage.sqlite.connection import Row, fetch
+from avm_builtin.storage.sqlite.trees import ZERO_LEAF, Trees, root_of
 from vfs_core.content import (
     CHUNK,
     EMPTY_HASH,
@@ -24,12 +25,10 @@ from vfs_core.content import (
     leaf_hash,
     reverse_delta,
     root_hash,
-    sparse_root,
     split_chunks,
 )
 
 ZERO_CHUNK = bytes(CHUNK)
-ZERO_LEAF = leaf_hash(ZERO_CHUNK)
 
 FULL_EVERY = 16
 """Every so many versions an old body is stored whole, which bounds how many deltas a reader applies."""
@@ -128,21 +127,13 @@ def put_chunk(
         _insert_chunk(connection, old.id, position, leaf, chunk)
 
 
-def root_of(connection: apsw.Connection, node: int, size: int) -> bytes:
-    """The hash of the present content, worked out from those of its chunks; holes cost nothing."""
-    count = -(-size // CHUNK)
-    leaves: dict[int, bytes] = {count - 1: leaf_hash(bytes(size % CHUNK))} if size % CHUNK else {}
-    leaves.update(connection.execute("SELECT position, hash FROM chunk WHERE node = ?", (node,)))
-    return sparse_root(count, leaves, ZERO_LEAF)
-
-
 def _highest(connection: apsw.Connection, node: int) -> int:
     """The highest position at which an old chunk is kept; -1 if none is."""
     rows = fetch(connection, "SELECT max(position) FROM old_chunk WHERE node = ?", (node,))
     return -1 if rows[0][0] is None else int(rows[0][0])
 
 
-def append(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
+def append(connection: apsw.Connection, trees: Trees, old: Stored, data: bytes) -> Written:
     """Store `data` behind `old`, touching only its last chunk."""
     if old.body is not None:
         whole = old.body + data
@@ -157,7 +148,8 @@ def append(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
         # Of a chunk nothing is kept: what was there is a part of what is there now, cut at the size that it had.
         put_chunk(connection, old, number, leaf_hash(chunk), chunk, known=known, keep=not known)
     size = old.size + len(data)
-    return Written(size, root_of(connection, old.id, size), None)
+    end = (size - 1) // CHUNK
+    return Written(size, trees.root(connection, old.id, old.size, size, position, end), None)
 
 
 def chunk_at(connection: apsw.Connection, node: int, position: int) -> bytes | None:

@@ -14,6 +14,7 @@ import apsw
 from avm_builtin.storage.sqlite import contents
 from avm_builtin.storage.sqlite.connection import fetch
 from avm_builtin.storage.sqlite.contents import Stored, Written
+from avm_builtin.storage.sqlite.trees import ZERO_LEAF, Trees
 from vfs_core.content import CHUNK, leaf_hash
 from vfs_core.storage import Snapshot
 
@@ -39,7 +40,12 @@ def read(connection: apsw.Connection, stored: Stored, offset: int, size: int) ->
 
 
 def write(
-    connection: apsw.Connection, old: Stored, offset: int, data: bytes, snapshot: Snapshot | None
+    connection: apsw.Connection,
+    trees: Trees,
+    old: Stored,
+    offset: int,
+    data: bytes,
+    snapshot: Snapshot | None,
 ) -> Written:
     """Put `data` at `offset`, with zeros before it where the content was shorter."""
     size = max(old.size, offset + len(data))
@@ -56,10 +62,13 @@ def write(
         whole = (before or b"").ljust(min(CHUNK, size - position * CHUNK), b"\0")
         keeping.put(position, whole[:at] + part + whole[at + len(part) :], known=before is not None)
         done += len(part)
-    return Written(size, contents.root_of(connection, old.id, size), None)
+    first, last = offset // CHUNK, max(offset, offset + len(data) - 1) // CHUNK
+    return Written(size, trees.root(connection, old.id, old.size, size, first, last), None)
 
 
-def truncate(connection: apsw.Connection, old: Stored, size: int, snapshot: Snapshot | None) -> Written:
+def truncate(
+    connection: apsw.Connection, trees: Trees, old: Stored, size: int, snapshot: Snapshot | None
+) -> Written:
     """Cut the content, or let it grow by a hole."""
     if old.body is not None and size <= CHUNK:
         return _inline(connection, old, old.body[:size].ljust(size, b"\0"), snapshot)
@@ -75,7 +84,8 @@ def truncate(connection: apsw.Connection, old: Stored, size: int, snapshot: Snap
         if last is not None:
             keeping.put(position, last[:rest], known=True)
         keeping.cut(position + bool(rest))
-    return Written(size, contents.root_of(connection, old.id, size), None)
+    end = (size - 1) // CHUNK
+    return Written(size, trees.root(connection, old.id, old.size, size, end, end), None)
 
 
 def rechunk(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -140,7 +150,7 @@ class _Keeping:
 
     def put(self, position: int, chunk: bytes, *, known: bool) -> None:
         """Store a chunk, and keep the one that was there when the writer began."""
-        leaf = contents.ZERO_LEAF if chunk == contents.ZERO_CHUNK else leaf_hash(chunk)
+        leaf = ZERO_LEAF if chunk == contents.ZERO_CHUNK else leaf_hash(chunk)
         new = known and position * CHUNK >= self._base_size
         keep = not new and not self._is_kept(position)
         contents.put_chunk(self._connection, self._old, position, leaf, chunk, known=known, keep=keep)

@@ -233,7 +233,7 @@ class SqliteTransaction(Transaction):
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
         self._charge(path, len(data), 0)
-        written = contents.append(self._connection, _stored(row), data)
+        written = contents.append(self._connection, self._database.trees, _stored(row), data)
         return self._commit_content(path, row, written, journal.APPEND, row[_META])
 
     def write_range(
@@ -243,7 +243,7 @@ class SqliteTransaction(Transaction):
         if offset < 0 or offset + len(data) > SIZE_MAX:
             raise Invalid(f"{path}: a file holds bytes from 0 to {SIZE_MAX:,}, not at {offset:,}")
         self._charge(path, max(0, offset + len(data) - row[5]), 0)
-        written = ranges.write(self._connection, _stored(row), offset, data, snapshot)
+        written = ranges.write(self._connection, self._database.trees, _stored(row), offset, data, snapshot)
         return self._commit_content(path, row, written, journal.WRITE, row[_META])
 
     def truncate(self, path: str, size: int, *, snapshot: Snapshot | None = None) -> Version:
@@ -251,7 +251,7 @@ class SqliteTransaction(Transaction):
         if not 0 <= size <= SIZE_MAX:
             raise Invalid(f"{path}: a size is from 0 to {SIZE_MAX:,} bytes, not {size:,}")
         self._charge(path, size - row[5], 0)
-        written = ranges.truncate(self._connection, _stored(row), size, snapshot)
+        written = ranges.truncate(self._connection, self._database.trees, _stored(row), size, snapshot)
         return self._commit_content(path, row, written, journal.TRUNCATE, row[_META])
 
     def _require_file(self, path: str) -> Row:
