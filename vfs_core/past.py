@@ -24,7 +24,7 @@ class NameThen(NamedTuple):
 
 
 EXPIRED_UNSEEN = 1 << 61
-"""Added to the id of a node that has expired and nobody has come upon yet: its place in the trash, before the others."""
+"""Added to the id of a node that has expired and nobody has come upon yet: its place in the trash."""
 
 
 class Trashed(NamedTuple):
