@@ -206,3 +206,69 @@ def test_an_interrupted_export_leaves_nothing(
     monkeypatch.setattr(archive, "_put_journal", interrupt)
     assert main(["export", str(tmp_path / "a.tar.gz"), "--db", str(db)]) == 130
     assert list(tmp_path.glob("*a.tar.gz*")) == []
+
+
+def test_notes_that_change_or_go_while_they_are_exported_leave_the_archive_whole(
+    avm: Avm, session: Session, db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("changes", "goes", "stays"):
+        session.write(f"/memory/{name}", name.encode() * 300_000)
+    whole, did = Session.read_range, set()
+
+    def read_range(self: Session, path: str, offset: int, size: int) -> bytes:
+        if offset and path not in did:  # it has been begun
+            did.add(path)
+            if path == "/memory/changes":
+                session.write(path, b"less")
+            elif path == "/memory/goes":
+                session.delete(path)
+        return whole(self, path, offset, size)
+
+    monkeypatch.setattr(Session, "read_range", read_range)
+    assert avm("export", tmp_path / "a.tar.gz", "--db", db).code == 0
+    assert {"/memory/changes", "/memory/goes"} <= did
+    new = tmp_path / "new.db"
+    assert avm("import", tmp_path / "a.tar.gz", "--db", new).code == 0
+    assert avm("read", "changes", "--db", new).out == "less"
+    assert avm("read", "goes", "--db", new).code == 3
+    assert avm("read", "stays", "--db", new).out == "stays" * 300_000
+    with Kernel(db=new) as kernel:
+        history = [version.size for version in kernel.session().history("/memory/changes")]
+        assert history == [4, 2_100_000]
+
+
+def test_a_note_that_never_rests_is_said_to_be_busy_and_the_rest_is_exported(
+    avm: Avm, session: Session, db: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.write("/memory/busy", "busy")
+    session.write("/memory/z-stays", "stays")
+    whole = Session.read_range
+
+    def read_range(self: Session, path: str, offset: int, size: int) -> bytes:
+        if path == "/memory/busy":
+            session.write(path, f"{len(session.history(path)):8} is how often it has changed\n")
+        return whole(self, path, offset, size)
+
+    monkeypatch.setattr(Session, "read_range", read_range)
+    done = avm("export", tmp_path / "a.tar.gz", "--db", db)
+    assert done.code != 0
+    assert "/memory/busy changes all the time" in done.err
+    assert avm("import", tmp_path / "a.tar.gz", "--db", tmp_path / "new.db").code == 0
+    assert avm("read", "z-stays", "--db", tmp_path / "new.db").out == "stays"
+
+
+def test_damaged_contents_are_told_and_never_archived(
+    avm: Avm, session: Session, db: Path, tmp_path: Path
+) -> None:
+    store: Any = session.store
+    with store._database.mutex:
+        store._database.begin().execute(
+            "UPDATE old_body SET body = zeroblob(length(body)) WHERE prefix IS NULL"
+        )
+        store._database.writer().execute("UPDATE node SET body = x'6d' WHERE body = CAST('mine' AS BLOB)")
+        store._database.commit()
+    done = avm("export", tmp_path / "a.tar.gz", "--db", db)
+    assert done.code != 0
+    assert "/secret has not the hash" in done.err
+    assert avm("import", tmp_path / "a.tar.gz", "--db", tmp_path / "new.db").code == 0
+    assert avm("read", "plan.md", "--db", tmp_path / "new.db").out == "two 局势\nthree\n"

@@ -92,7 +92,8 @@ def _export_archive(session: Session, dest: str, path: str, force: bool, outcome
     top = session.require_stored(path, Operation.STAT)
     session.judge.check(Operation.EXPORT, top)
     with _new_file(dest, force) as file:
-        contents = write(session, file, top.path, session.walk(top.path, Operation.EXPORT), outcome)
+        found_below = session.walk(top.path, Operation.EXPORT)
+        contents = write(session, file, top.path, found_below, outcome, Path(dest).absolute().parent)
     session.record_export(dest, contents.sequence)
 
 

@@ -3,6 +3,9 @@
 Format (docs/archive.md): `manifest.json`, then for each node `nodes/N.json` followed by `bodies/N/V` for each version V
 that is kept, oldest first; at the end `links/K.jsonl` and `journal/K.jsonl`. One node is in memory at a time, and of a
 body one block; of an old version all of it.
+
+Others may write meanwhile. So nothing of a node is written before all of it has been gathered, each body has the hash
+that its version says, and what changes on the way is gathered anew: what has been begun in a tar cannot be taken back.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ import json
 import tarfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from avm_builtin.frontends.cli.transfer.outcome import Outcome
-from vfs_core.errors import NotFound, VersionGone, VfsError
+from vfs_core.content import content_hash, leaf_hash, root_hash, split_chunks
+from vfs_core.errors import CorruptStore, NotFound, StoreBusy, VersionGone, VfsError
 from vfs_core.path import is_within
 from vfs_core.storage import Found
 from vfs_core.types import JSON, Kind, Version
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "avm-archive", 1
 BLOCK = 1024 * 1024
 _LINES = 1000
+_TRIES = 5
+"""How often a note is gathered that changes each time, before it is said to be too busy."""
 
 
 class Contents(NamedTuple):
@@ -38,9 +46,12 @@ class Contents(NamedTuple):
 
 
 def write(
-    session: Session, file: IO[bytes], path: str, found_below: Iterator[Found], outcome: Outcome
+    session: Session, file: IO[bytes], path: str, found_below: Iterator[Found], outcome: Outcome, spool: Path
 ) -> Contents:
-    """Write what is below a path, as the session may see it, to a stream."""
+    """Write what is below a path, as the session may see it, to a stream.
+
+    A large body is gathered in a file without a name in the directory `spool`.
+    """
     store = session.store
     head = store.head().sequence if session.kernel.has_store else 0
     with tarfile.open(fileobj=file, mode="w|gz", format=tarfile.PAX_FORMAT) as tar:
@@ -64,7 +75,7 @@ def write(
             if stat.links > 1 and not stat.is_directory:
                 linked.add(stat.id)
             try:
-                _put_node(session, tar, number, found, path)
+                _put_node(session, tar, number, found, path, spool, outcome)
                 links += _links_of(session, found.path, path)
             except NotFound:
                 continue  # removed while we were on our way
@@ -83,10 +94,17 @@ def write(
     return Contents(number, head)
 
 
-def _put_node(session: Session, tar: tarfile.TarFile, number: int, found: Found, path: str) -> None:
+def _put_node(
+    session: Session,
+    tar: tarfile.TarFile,
+    number: int,
+    found: Found,
+    path: str,
+    spool: Path,
+    outcome: Outcome,
+) -> None:
     stat = found.stat
     assert stat is not None
-    versions = _versions(session, found.path) if stat.kind is Kind.FILE else []
     node: dict[str, JSON] = {
         "kind": str(stat.kind),
         "paths": [each for each in session.names(found.path) if is_within(each, path)] or [found.path],
@@ -108,30 +126,57 @@ def _put_node(session: Session, tar: tarfile.TarFile, number: int, found: Found,
         node["target"] = session.read_link(found.path)
     elif stat.kind in (Kind.BLOCK, Kind.CHARACTER):
         node["device"] = stat.device
-    bodies: list[tuple[Version, bytes | None]] = []
-    for version in versions:
-        data = None
-        if version.version != stat.version:
-            try:
-                data = session.as_of(found.path, version=version.version).data
-            except VersionGone:
-                continue
-        bodies.append((version, data))
-    node["versions"] = [_version_json(version) for version, _ in bodies]
-    _put_json(tar, f"nodes/{number}.json", node)
-    for version, data in bodies:
-        info = _info(f"bodies/{number}/{version.version}", version.size)
-        if data is None:
-            with _Part(session, found.path, version.size) as part:
-                tar.addfile(info, part)
-        else:
-            tar.addfile(info, io.BytesIO(data))
-        drop_entries(tar)
+    with SpooledTemporaryFile(max_size=BLOCK, dir=str(spool)) as bodies:
+        versions = _gather(session, found.path, bodies, outcome) if stat.kind is Kind.FILE else []
+        node["versions"] = [_version_json(version) for version in versions]
+        _put_json(tar, f"nodes/{number}.json", node)
+        bodies.seek(0)
+        for version in versions:
+            tar.addfile(_info(f"bodies/{number}/{version.version}", version.size), bodies)
+            drop_entries(tar)
 
 
-def _versions(session: Session, path: str) -> list[Version]:
-    """All versions that may be seen, oldest first."""
-    return session.history(path, 10**9)[::-1]
+def _gather(session: Session, path: str, bodies: IO[bytes], outcome: Outcome) -> list[Version]:
+    """Write the bodies of all versions that may be seen behind each other, oldest first, and say which.
+
+    Raises NotFound, StoreBusy (it changed each time), CorruptStore.
+    """
+    for _ in range(_TRIES):
+        bodies.seek(0)
+        bodies.truncate()
+        *older, present = session.history(path, 10**9)[::-1]
+        kept = [version for version in older if _put_old(session, path, version, bodies, outcome)]
+        if _put_present(session, path, present, bodies):
+            return [*kept, present]
+        if session.history(path, 1)[0] == present:
+            raise CorruptStore(f"{path} has not the hash that it should have; see avm doctor")
+    raise StoreBusy(f"{path} changes all the time; export again when it is quiet")
+
+
+def _put_old(session: Session, path: str, version: Version, bodies: IO[bytes], outcome: Outcome) -> bool:
+    """Write an old body, if it is kept and whole."""
+    try:
+        data = session.as_of(path, version=version.version).data
+    except VersionGone:
+        return False
+    if content_hash(data) != version.content_hash:
+        damaged = CorruptStore(
+            f"version {version.version} of {path} is damaged, and left out; see avm doctor"
+        )
+        outcome.fail(path, damaged)
+        return False
+    bodies.write(data)
+    return True
+
+
+def _put_present(session: Session, path: str, version: Version, bodies: IO[bytes]) -> bool:
+    """Write the present body block by block; whether it was this version from beginning to end."""
+    leaves: list[bytes] = []
+    for at in range(0, version.size, BLOCK):
+        data = session.read_range(path, at, min(BLOCK, version.size - at))
+        leaves += [leaf_hash(chunk) for chunk in split_chunks(data)]
+        bodies.write(data)
+    return root_hash(leaves) == version.content_hash
 
 
 def _version_json(version: Version) -> dict[str, JSON]:
@@ -198,24 +243,3 @@ def _info(name: str, size: int) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.mtime = size, 0o600, 0
     return info
-
-
-class _Part(io.RawIOBase):
-    """The present content of a note as a stream."""
-
-    def __init__(self, session: Session, path: str, size: int) -> None:
-        self._session = session
-        self._path = path
-        self._left = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes; zeros where the note has become shorter meanwhile, so that the archive stays whole."""
-        wanted = min(self._left, BLOCK if size < 0 else size)
-        data = self._session.read_range(self._path, self._at, wanted).ljust(wanted, b"\0")
-        self._at += wanted
-        self._left -= wanted
-        return data
