@@ -13,7 +13,7 @@ from vfs_core.hindsight import View
 from vfs_core.index_check import index_errors
 from vfs_core.moments import Moment, as_ns
 from vfs_core.path import is_within
-from vfs_core.storage import Head, Operation
+from vfs_core.storage import Head
 from vfs_core.types import Change
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _shown(view: View, row: Change) -> Change | None:
     if not row.node:
         own = view.agent in (row.agent, row.actor) or view.principal.owns_store
         return row if own else None
-    known = hindsight.known_node(view, row.node, Operation.STAT)
+    known = hindsight.known_node(view, row.node)
     if known is None or not (known.owned or row.sequence > known.floor):
         return None
     if known.owned:
