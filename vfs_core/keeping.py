@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from vfs_core import hindsight, journal
 from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.hindsight import View
+from vfs_core.index_check import index_errors
 from vfs_core.moments import Moment, as_ns
 from vfs_core.path import is_within
-from vfs_core.storage import Head, Operation
-from vfs_core.types import Change, Kind
+from vfs_core.storage import Head
+from vfs_core.types import Change
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -82,7 +83,7 @@ def record_export(session: Session, location: str, sequence: int) -> None:
 
 
 def mend(session: Session) -> dict[str, int]:
-    """Mend what is derived: in the store, and by making the index anew where it lacks notes."""
+    """Mend what is derived: in the store, and by making the index anew where it has not what the store has."""
     require_keeper(session, "mend the store")
     kernel = session.kernel
     if not kernel.has_store:
@@ -90,33 +91,11 @@ def mend(session: Session) -> dict[str, int]:
     mended = kernel.writable_store().mend(session.origin)
     if mended:
         kernel.drop_caches()
-    missing = missing_in_index(session)
-    if missing:
+    wrong = index_errors(session)
+    if wrong:
         kernel.search().rebuild()
-        mended["notes in the index"] = missing
+        mended["notes in the index"] = len(wrong.missing | wrong.surplus)
     return mended
-
-
-def missing_in_index(session: Session, most: int = 10_000) -> int:
-    """How many notes that are there the index, once it has caught up, does not have or has too many.
-
-    Looks at all of a store of at most `most` nodes, else at so many spread over it.
-    """
-    kernel, store = session.kernel, session.store
-    kernel.search().catch_up(60.0)
-    backend = kernel.search_backend()
-    last = store.head().sequence
-    pages = max(1, most // _PAGE)
-    wrong, after = 0, 0
-    for page in range(pages):
-        found = store.scan(after, _PAGE)
-        if not found:
-            break
-        files = {each.stat.id for each in found if each.stat is not None and each.stat.kind is Kind.FILE}
-        wrong += len(files - backend.indexed(sorted(files)))
-        ids = [each.stat.id for each in found if each.stat is not None]
-        after = max(*ids, last * (page + 1) // pages if last > most else 0)
-    return wrong
 
 
 def audit(
@@ -152,7 +131,7 @@ def _shown(view: View, row: Change) -> Change | None:
     if not row.node:
         own = view.agent in (row.agent, row.actor) or view.principal.owns_store
         return row if own else None
-    known = hindsight.known_node(view, row.node, Operation.STAT)
+    known = hindsight.known_node(view, row.node)
     if known is None or not (known.owned or row.sequence > known.floor):
         return None
     if known.owned:

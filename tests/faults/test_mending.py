@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from avm_builtin.frontends.cli.app import main
 from vfs_core.content import CHUNK
-from vfs_core.errors import Denied
+from vfs_core.errors import CorruptStore, Denied
+from vfs_core.index_check import index_errors
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
 from vfs_core.storage import allow_all
@@ -94,7 +97,30 @@ KEPT = {
         "INSERT INTO chunk (node, position, hash, body) SELECT node, 99, hash, body FROM chunk LIMIT 1",
         "chunks",
     ),
-    "a chunk of nothing": ("UPDATE old_chunk SET node = 12345678 WHERE position = 0", "chunks"),
+    "a chunk of nothing": ("UPDATE old_chunk SET node = 12345678 WHERE position = 0", "references"),
+    "an old chunk": ("UPDATE old_chunk SET body = zeroblob(length(body)) WHERE position = 1", "versions"),
+    "a lost old chunk": ("DELETE FROM old_chunk WHERE position = 1", "versions"),
+    "an old content": ("UPDATE old_body SET body = zeroblob(length(body) + 1)", "versions"),
+    "a lost old content": ("DELETE FROM old_body", "versions"),
+    "a content and its hash": (
+        "UPDATE node SET (size, body, hash) = (SELECT size, body, hash FROM node WHERE body = CAST('private' AS BLOB)) "
+        "WHERE body = CAST('two' AS BLOB)",
+        "past",
+    ),
+    "a version": ("UPDATE node SET version = 9 WHERE body = CAST('two' AS BLOB)", "past"),
+    "a lost name": ("DELETE FROM name WHERE name = 'z'", "names"),
+    "a lost directory": ("DELETE FROM directory WHERE path = '/memory/shared'", "names"),
+    "a deleted node's name": (
+        "INSERT INTO name SELECT directory, name, node, 0 FROM old_name WHERE name = 'gone'",
+        "names",
+    ),
+    "a name's beginning": ("UPDATE name SET since = 2 WHERE name = 'z'", "past"),
+    "a name of two at once": (
+        "INSERT INTO old_name SELECT directory, name, since + 1, 6, 6 FROM name WHERE name = 'z'",
+        "past",
+    ),
+    "an owner": ("UPDATE node SET owner = 999 WHERE body = CAST('two' AS BLOB)", "references"),
+    "a gap beyond the journal": ("INSERT INTO gap VALUES ((SELECT min(node) FROM tag), 9, 12345678)", "past"),
     "a journal row": ("UPDATE journal SET path = '/memory/other' WHERE sequence = 6", "journal"),
     "a missing journal row": ("DELETE FROM journal WHERE sequence = 6", "journal"),
     "a name": ("UPDATE name SET node = 12345678 WHERE name = 'z'", "names"),
@@ -102,9 +128,9 @@ KEPT = {
     "a lost former name": ("DELETE FROM old_name WHERE name = 'gone'", "past"),
     "a gap": ("INSERT INTO gap (node, low, high) VALUES ((SELECT min(node) FROM tag), 9, 3)", "past"),
     "an old content of nothing": ("UPDATE old_body SET sequence = 12345678", "past"),
-    "a link to nothing": ("UPDATE link SET target = 12345678", "links"),
-    "a share of nothing": ("UPDATE share SET node = 12345678", "links"),
-    "an attribute of nothing": ("UPDATE xattr SET node = 12345678", "links"),
+    "a link to nothing": ("UPDATE link SET target = 12345678", "references"),
+    "a share of nothing": ("UPDATE share SET node = 12345678", "references"),
+    "an attribute of nothing": ("UPDATE xattr SET node = 12345678", "references"),
 }
 
 
@@ -115,21 +141,73 @@ def test_what_is_not_derived_is_found_and_left_alone(session: Session, case: str
     found = failed(session)
     assert subject in found
     assert found[subject] == "restore a backup"
-    session.mend()
+    with suppress(CorruptStore):  # the rest of the store can hardly be read
+        session.mend()
     assert subject in failed(session)
 
 
 def test_notes_that_the_index_lacks_are_found_and_indexed(session: Session) -> None:
-    from vfs_core.keeping import missing_in_index
-
     backend: Any = session.kernel.search_backend()
-    assert missing_in_index(session) == 0
+    node = session.stat("/memory/d/z").id
+    assert not index_errors(session)
     with backend._file.writing() as connection:
         connection.execute("DELETE FROM document WHERE name = 'z'")
     assert session.search("two").hits == []
-    assert missing_in_index(session) == 1
+    assert index_errors(session) == ({node}, set())
     assert session.mend() == {"notes in the index": 1}
     assert [hit.path for hit in session.search("two").hits] == ["/memory/d/z"]
+
+
+def test_notes_that_the_index_should_not_have_are_found_and_dropped(session: Session) -> None:
+    backend: Any = session.kernel.search_backend()
+    node = session.stat("/memory/d/z").id
+    session.write("/memory/expiring", "expires")
+    session.set_expiry("/memory/expiring", 1)
+    assert not index_errors(session)
+    gone = session.store.past.trash(limit=1)[0].stat.id
+    with backend._file.writing() as connection:
+        connection.execute("UPDATE document SET node = ? WHERE node = ?", (gone, node))
+    assert index_errors(session) == ({node}, {gone})
+    assert session.mend() == {"notes in the index": 2}
+    assert not index_errors(session)
+
+
+def test_what_is_written_while_the_index_is_looked_at_is_not_missing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend: Any = session.kernel.search_backend()
+    indexed, wrote = type(backend).indexed, []
+
+    def indexed_late(self: Any, nodes: Any) -> set[int]:
+        if not wrote:
+            wrote.append(session.write("/memory/late", "late"))
+            session.delete("/memory/d/z")
+        return indexed(self, nodes)
+
+    monkeypatch.setattr(type(backend), "indexed", indexed_late)
+    assert not index_errors(session)
+
+
+def test_doctor_mends_and_says_what_and_is_content_afterwards(
+    session: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    location = session.store.location
+    damage(session, "DELETE FROM tag WHERE name = 'a'")
+    assert main(["doctor", "--db", location]) == 1
+    assert "tags: 1 nodes have other tag rows" in capfd.readouterr().out
+    assert main(["doctor", "--mend", "--db", location]) == 0
+    assert "mended 1 tags" in capfd.readouterr().err
+    assert main(["doctor", "--db", location]) == 0
+
+
+def test_what_cannot_be_mended_is_told_where_it_is(
+    session: Session, capfd: pytest.CaptureFixture[str]
+) -> None:
+    damage(session, KEPT["an owner"][0])
+    assert main(["doctor", "--mend", "--db", session.store.location]) == 1
+    said = capfd.readouterr()
+    assert "not everything could be mended" in said.err
+    assert "references: 1 rows of node for no user" in said.out
 
 
 def test_mending_is_journalled_and_for_who_keeps_the_store(session: Session, kernel: Kernel) -> None:

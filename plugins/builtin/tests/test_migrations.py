@@ -96,6 +96,47 @@ def test_a_copy_is_made_before_the_tables_change(path: Path) -> None:
     assert copy.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_copy_is_remembered_so_that_forgetting_names_it(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    name = f"avm.before-schema-{connection.pragma('user_version') + 1}.db"
+    connection.close()
+    with Kernel(db=path) as kernel:
+        kernel.session().read("/memory/plan.md")
+        copy = str(path.with_name(name))
+        assert [each.location for each in kernel.store.copies()] == [copy]
+        done = kernel.session("akashi").forget_for_good("/memory/plan.md")
+        assert [each.location for each in done.copies] == [copy]
+
+
+def test_a_copy_of_another_time_does_not_pass_for_one_of_now(path: Path) -> None:
+    old = path.read_bytes()
+
+    def copied_to() -> Path:
+        with Kernel(db=path) as kernel:
+            kernel.session().read("/memory/plan.md")
+            return Path(kernel.store.copies()[0].location)
+
+    def put_back_by_hand() -> None:
+        for side in path.parent.glob("avm.db-*"):
+            side.unlink()
+        path.write_bytes(old)
+
+    first = copied_to()
+    put_back_by_hand()
+    assert copied_to() == first
+    put_back_by_hand()
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "DELETE FROM journal WHERE sequence = (SELECT max(sequence) FROM journal)"
+    )  # another past
+    connection.close()
+    present = examine(path)
+    second = copied_to()
+    assert second.name == f"{first.stem}-2.db"
+    assert examine(second) == present
+    assert examine(first) != present
+
+
 def test_a_migration_that_fails_leaves_the_old_store_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,15 +165,17 @@ def _store(app: App) -> Iterator[Finding]:
 
 
 def _index(app: App) -> Iterator[Finding]:
-    """Whether the index has the notes of the store, where this process may bring it up to them."""
-    from vfs_core.keeping import missing_in_index
+    """Whether the index has what the store has, where this process may bring it up to it."""
+    from vfs_core.index_check import index_errors
 
     if app.kernel.store.writable:
-        missing = missing_in_index(app.session)
+        missing, surplus = index_errors(app.session)
         if missing:
-            yield Finding(
-                "index", FAIL, f"lacks {counted(missing, 'note')} of the store", "avm doctor --mend"
-            )
+            message = f"lacks {counted(len(missing), 'note')} of the store"
+            yield Finding("index", FAIL, message, "avm doctor --mend")
+        if surplus:
+            message = f"has {counted(len(surplus), 'note')} that the store has not"
+            yield Finding("index", FAIL, message, "avm doctor --mend")
 
 
 def _parent(location: Path) -> Iterator[Finding]:

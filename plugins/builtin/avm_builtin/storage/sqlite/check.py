@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import apsw
 
 from avm_builtin.sqlite_connection import connect
-from avm_builtin.storage.sqlite import consistency, contents, forget
+from avm_builtin.storage.sqlite import consistency, contents, forget, retained
 from avm_builtin.storage.sqlite.classes import parse
 from avm_builtin.storage.sqlite.connection import BUSY_SECONDS, Database, fetch
 from avm_builtin.storage.sqlite.place import doubts
+from avm_builtin.storage.sqlite.rows import DIRECTORY
 from vfs_core import journal
 from vfs_core.path import space_of, split
 from vfs_core.storage import Finding
@@ -35,6 +36,7 @@ def verify(database: Database) -> Iterator[Finding]:
         yield _names(connection)
         yield _classes(connection)
         yield _contents(connection)
+        yield retained.check(connection)
         yield from consistency.check(connection)
         yield from _forgotten(connection)
     except (apsw.Error, UnicodeDecodeError) as error:
@@ -92,9 +94,12 @@ def _names(connection: apsw.Connection) -> Finding:
         "directories without a name of their path": "SELECT count(*) FROM directory d WHERE d.id <> 1 AND NOT EXISTS "
         "(SELECT 1 FROM name m JOIN directory p ON p.id = m.directory WHERE m.node = d.id AND d.path = "
         "CASE p.path WHEN '/' THEN '' ELSE p.path END || '/' || m.name)",
-        "names of nothing": "SELECT count(*) FROM name m LEFT JOIN node n ON n.id = m.node WHERE n.id IS NULL",
-        "names in no directory": "SELECT count(*) FROM name m LEFT JOIN directory d ON d.id = m.directory "
-        "WHERE d.id IS NULL",
+        "directories without their row": f"SELECT count(*) FROM node n WHERE n.kind = {DIRECTORY} "
+        "AND n.deleted_sequence IS NULL AND NOT EXISTS (SELECT 1 FROM directory d WHERE d.id = n.id)",
+        "nodes that have lost their name": "SELECT count(*) FROM node n WHERE n.deleted_sequence IS NULL "
+        "AND NOT EXISTS (SELECT 1 FROM name m WHERE m.node = n.id)",
+        "deleted nodes with a name": "SELECT count(*) FROM node n WHERE n.deleted_sequence IS NOT NULL "
+        "AND EXISTS (SELECT 1 FROM name m WHERE m.node = n.id)",
         "journal rows of unknown nodes": "SELECT count(*) FROM journal j LEFT JOIN node n ON n.id = j.node "
         "WHERE j.node <> 0 AND n.id IS NULL",
     }

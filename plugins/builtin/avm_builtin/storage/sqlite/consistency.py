@@ -5,11 +5,13 @@ What is derived says in its cure that `avm doctor --mend` makes it anew; what is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import apsw
 
 from avm_builtin.storage.sqlite.connection import fetch
+from avm_builtin.storage.sqlite.rows import DIRECTORY
 from vfs_core.content import CHUNK
 from vfs_core.meta import tags_of
 from vfs_core.storage import Finding
@@ -17,42 +19,66 @@ from vfs_core.storage import Finding
 BACKUP = "restore a backup"
 MEND = "avm doctor --mend"
 
+_SPANS = """SELECT directory, name, node, CASE since WHEN 0 THEN node ELSE since END AS since, NULL AS until FROM name
+    UNION ALL SELECT directory, name, node, since, until FROM old_name"""
 _PAST = {
     "names taken away before they were given": "SELECT count(*) FROM old_name WHERE since >= until",
     "former names of nothing": "SELECT count(*) FROM old_name o LEFT JOIN node n ON n.id = o.node WHERE n.id IS NULL",
-    "former names of no journal row": "SELECT count(*) FROM old_name o LEFT JOIN journal j ON j.sequence = o.until "
-    "WHERE j.sequence IS NULL",
-    "names given by no journal row": "SELECT count(*) FROM name m LEFT JOIN journal j ON j.sequence = m.since "
-    "WHERE m.since <> 0 AND j.sequence IS NULL",
+    "former names in no directory": "SELECT count(*) FROM old_name o LEFT JOIN node n ON n.id = o.directory "
+    f"WHERE n.kind IS NOT {DIRECTORY}",
+    "names given by no row of their node": f"SELECT count(*) FROM ({_SPANS}) s LEFT JOIN journal j "
+    "ON j.sequence = s.since WHERE j.node IS NOT s.node",
+    "names taken away by no row of their node": "SELECT count(*) FROM old_name o LEFT JOIN journal j "
+    "ON j.sequence = o.until WHERE j.node IS NOT o.node",
+    "names that two nodes had at once": "SELECT count(*) FROM (SELECT since, lag(until) OVER "
+    f"(PARTITION BY directory, name ORDER BY until NULLS LAST) AS before FROM ({_SPANS})) WHERE since < before",
     "gaps that end before they begin": "SELECT count(*) FROM gap WHERE low > high",
+    "gaps beyond the journal": "SELECT count(*) FROM gap WHERE low < 0 OR high > (SELECT max(sequence) FROM journal)",
     "old contents of no journal row": "SELECT count(*) FROM old_body o LEFT JOIN journal j ON j.sequence = o.sequence "
-    "WHERE j.sequence IS NULL",
+    "WHERE j.hash IS NULL",
+    "old chunks of no journal row": "SELECT count(*) FROM old_chunk o LEFT JOIN journal j ON j.sequence = o.sequence "
+    "WHERE j.node IS NOT o.node",
+    "contents of no journal row": "SELECT count(*) FROM node n LEFT JOIN journal j ON j.sequence = n.content_sequence "
+    "WHERE n.hash IS NOT NULL AND (j.node, j.version, j.size, j.hash) IS NOT (n.id, n.version, n.size, n.hash)",
     "deleted nodes that are not kept under a former name": "SELECT count(*) FROM node n WHERE n.links = 0 "
     "AND n.hash IS NOT NULL AND NOT EXISTS "
     "(SELECT 1 FROM old_name o WHERE o.node = n.id AND o.until = n.deleted_sequence)",
 }
 _CHUNKS = {
-    "chunks of nothing": "SELECT count(*) FROM chunk c LEFT JOIN node n ON n.id = c.node WHERE n.id IS NULL",
-    "old chunks of nothing": "SELECT count(*) FROM old_chunk c LEFT JOIN node n ON n.id = c.node WHERE n.id IS NULL",
     "chunks behind the end": "SELECT count(*) FROM chunk c JOIN node n ON n.id = c.node "
-    f"WHERE c.position * {CHUNK} >= n.size",
+    f"WHERE c.position < 0 OR c.position * {CHUNK} >= n.size",
     "chunks of a content that is inline": "SELECT count(*) FROM chunk c JOIN node n ON n.id = c.node "
     "WHERE n.body IS NOT NULL",
     "chunks over their size": f"SELECT count(*) FROM chunk WHERE length(body) > {CHUNK}",
+    "old chunks over their size": f"SELECT count(*) FROM old_chunk WHERE length(body) > {CHUNK}",
 }
-_LINKS = {
-    table: f"SELECT count(*) FROM {table} t LEFT JOIN node n ON n.id = t.{column} WHERE n.id IS NULL"
-    for table, column in (("link", "source"), ("share", "node"), ("xattr", "node"), ("gap", "node"))
-} | {"link target": "SELECT count(*) FROM link t LEFT JOIN node n ON n.id = t.target WHERE n.id IS NULL"}
 
 
 def check(connection: apsw.Connection) -> Iterator[Finding]:
     """A finding for each subject."""
     yield _counted(connection, "past", _PAST, "former names and gaps fit the journal", BACKUP)
     yield _counted(connection, "chunks", _CHUNKS, "chunks belong to contents", BACKUP)
-    dangling = {f"rows of {name} for nothing": sql for name, sql in _LINKS.items()}
-    yield _counted(connection, "links", dangling, "links, shares and attributes belong to nodes", BACKUP)
+    yield _references(connection)
     yield _tags(connection)
+
+
+def _references(connection: apsw.Connection) -> Finding:
+    """What a row names in another table must be there. Classes are left out: they are derived."""
+    dangling = Counter(
+        f"{table} for no {parent}"
+        for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check")
+        if parent != "visibility"
+    )
+    unknown = fetch(
+        connection,
+        "SELECT count(*) FROM journal WHERE commitment IS NULL "
+        "AND (agent NOT IN (SELECT id FROM user) OR actor NOT IN (SELECT id FROM user))",
+    )[0][0]
+    found = [f"{count:,} rows of {what}" for what, count in dangling.items()]
+    found += [f"{unknown:,} rows of journal for no user"] if unknown else []
+    if found:
+        return Finding("references", "fail", ", ".join(found), BACKUP)
+    return Finding("references", "ok", "what a row names is there")
 
 
 def wrong_tags(connection: apsw.Connection) -> dict[int, set[str]]:
@@ -69,11 +95,11 @@ def wrong_tags(connection: apsw.Connection) -> dict[int, set[str]]:
 
 
 def wrong_link_counts(connection: apsw.Connection) -> list[tuple[int, int]]:
-    """The nodes whose count of names is wrong, and the right one."""
+    """The nodes whose count of names is wrong, and the right one. What has lost its name is no matter of counting."""
     rows = fetch(
         connection,
-        "SELECT n.id, (SELECT count(*) FROM name m WHERE m.node = n.id) FROM node n "
-        "WHERE n.links <> (SELECT count(*) FROM name m WHERE m.node = n.id)",
+        "SELECT n.id, (SELECT count(*) FROM name m WHERE m.node = n.id) AS names FROM node n "
+        "WHERE n.links <> names AND (names > 0 OR n.deleted_sequence IS NOT NULL)",
     )
     return [(node, count) for node, count in rows]
 

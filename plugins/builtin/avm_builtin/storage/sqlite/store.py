@@ -36,6 +36,7 @@ from avm_builtin.storage.sqlite.rows import (
     version_from,
 )
 from avm_builtin.storage.sqlite.transaction import SqliteTransaction
+from vfs_core import journal
 from vfs_core.bell import HEAD, Bell
 from vfs_core.errors import (
     CorruptStore,
@@ -463,7 +464,7 @@ class SqliteStore(Store):
             if version < schema.VERSION:
                 database = Database(str(copy), durability="full", writable=True)
                 try:
-                    _migrate(database, origin)
+                    _migrate(database, origin, keep=False)
                 finally:
                     database.close()
             with self._database.mutex:
@@ -606,8 +607,8 @@ def _version(database: Database) -> int:
     return int(version)
 
 
-def _migrate(database: Database, founder: Origin) -> None:
-    """Bring the tables to the present version in one transaction."""
+def _migrate(database: Database, founder: Origin, *, keep: bool = True) -> None:
+    """Bring the tables to the present version in one transaction, after a copy has been made if `keep`."""
     with database.mutex:
         connection = database.writer()
         if not database.in_memory:
@@ -615,8 +616,9 @@ def _migrate(database: Database, founder: Origin) -> None:
         database.begin()
         try:
             version = connection.pragma("user_version")
-            if 0 < version < schema.VERSION and not database.in_memory:
-                _keep_before_migration(database, version)
+            kept = None
+            if keep and 0 < version < schema.VERSION and not database.in_memory:
+                kept = _keep_before_migration(database, version)
             for statements, work in schema.MIGRATIONS[version:]:
                 connection.execute(statements)
                 if work is not None:
@@ -625,6 +627,11 @@ def _migrate(database: Database, founder: Origin) -> None:
             connection.execute(f"PRAGMA user_version = {schema.VERSION}")
             if version == 0:
                 _found(database, founder)
+            if kept is not None:
+                connection.execute(
+                    "INSERT INTO copy (kind, location, time_ns, sequence) VALUES (?, ?, ?, ?)",
+                    (journal.BACKUP, str(kept[0]), time.time_ns(), kept[1].sequence),
+                )
         except apsw.Error as error:
             database.rollback()
             raise database.translate(error) from error
@@ -634,11 +641,21 @@ def _migrate(database: Database, founder: Origin) -> None:
         database.commit()
 
 
-def _keep_before_migration(database: Database, version: int) -> None:
-    """A whole copy of a store beside it, before its tables change."""
-    target = Path(f"{side_base(database.path)}.before-schema-{version + 1}.db")
-    if not target.exists():  # another try may have made it
-        backup.copy(database, target)
+def _keep_before_migration(database: Database, version: int) -> tuple[Path, Head]:
+    """A whole copy of a store beside it, before its tables change: where, and the head of the journal in it."""
+    head = Head(
+        *fetch(database.writer(), "SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1")[0]
+    )
+    number, ending = 1, ""
+    while (target := Path(f"{side_base(database.path)}.before-schema-{version + 1}{ending}.db")).exists():
+        try:
+            if backup.examine(target) == (version, head):
+                return target, head  # another try has made it
+        except (StoreError, NotFound):
+            pass  # nothing that we could go back to
+        number += 1
+        ending = f"-{number}"  # of another time, before an older store was put back by hand
+    return target, backup.copy(database, target)
 
 
 def _found(database: Database, founder: Origin) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TextIO
+import re
 
 import click
 
@@ -13,6 +13,9 @@ from vfs_core.errors import Invalid, NotFound
 from vfs_core.types import Change
 
 _DAMAGED = 8
+_JOURNAL = "journal"
+_HEAD = re.compile(r"([0-9]{1,18})[:\s]([0-9a-f]{64})(?:\s\S+)?", re.ASCII)
+_LONGEST = 1000
 
 
 @click.group()
@@ -84,21 +87,33 @@ def head(app: App) -> None:
 
 @audit.command()
 @click.option(
-    "--head", "kept", type=click.File(), metavar="FILE", help="What `avm audit head` printed ('-': stdin)."
+    "--head",
+    "kept",
+    metavar="FILE|ROW:HASH",
+    help="What `avm audit head` printed, or the file that it is in ('-': stdin).",
 )
 @click.pass_context
-def verify(context: click.Context, kept: TextIO | None) -> None:
+def verify(context: click.Context, kept: str | None) -> None:
     """Recompute the hash chain over the whole journal; ends with 8 if it is broken or cut off."""
     app = context.find_object(App)
     assert app is not None
+    wanted = None if kept is None else _parse_head(kept)
     if not app.kernel.has_store:
         raise NotFound(f"there is no store at {app.kernel.location} yet")
     store = app.session.store
-    findings = [finding for finding in store.verify() if finding.subject == "journal"]
-    problems = [finding.message for finding in findings if finding.level != "ok"]
-    said = [finding.message for finding in findings]
-    if kept is not None:
-        sequence, chain = _parse_head(kept.read())
+    problems, said = [], []
+    for finding in store.verify():
+        if finding.level == "fail":  # whatever it is: what cannot be read proves nothing
+            problems.append(finding.message)
+        if finding.level == "fail" or finding.subject == _JOURNAL:
+            said.append(finding.message)
+        if finding.subject == _JOURNAL:
+            break
+    else:
+        problems.append("the journal could not be read to its end, which proves nothing")
+        said.append(problems[-1])
+    if wanted is not None:
+        sequence, chain = wanted
         if store.chain_at(sequence) != chain:
             problems.append(
                 f"row {sequence:,} of the kept head is not in this journal: it was cut off or replaced"
@@ -114,9 +129,12 @@ def verify(context: click.Context, kept: TextIO | None) -> None:
     context.exit(_DAMAGED if problems else 0)
 
 
-def _parse_head(text: str) -> tuple[int, bytes]:
-    try:
-        sequence, chain = text.split()[:2]
-        return int(sequence), bytes.fromhex(chain)
-    except ValueError:
-        raise Invalid("a head is what `avm audit head` prints: a number and a hash") from None
+def _parse_head(kept: str) -> tuple[int, bytes]:
+    """A head as it was printed, or as ROW:HASH, or the name of a file that says one."""
+    found = _HEAD.fullmatch(kept.strip())
+    if found is None:
+        with click.open_file(kept, encoding="utf-8", errors="replace") as file:
+            found = _HEAD.fullmatch(file.read(_LONGEST).strip())
+    if found is None:
+        raise Invalid("a head is what `avm audit head` prints: a number and a hash")
+    return int(found[1]), bytes.fromhex(found[2])

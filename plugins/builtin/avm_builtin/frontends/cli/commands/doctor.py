@@ -28,11 +28,7 @@ def doctor(context: click.Context, mend: bool) -> None:
     app = context.find_object(App)
     assert app is not None
     if mend:
-        mended = app.session.mend()
-        for what, count in mended.items():
-            note(f"mended {count:,} {what}")
-        if not mended:
-            note("nothing that can be mended was wrong")
+        _mend(app)
     failed = False
     collected = []
     for finding in findings(app):
@@ -49,3 +45,19 @@ def doctor(context: click.Context, mend: bool) -> None:
     if app.as_json:
         put_json(collected)
     context.exit(int(failed))
+
+
+def _mend(app: App) -> None:
+    """Mend, and say what; where a store is too damaged for that, say so, and let the findings tell where."""
+    from avm_builtin.frontends.cli.errors import describe
+    from vfs_core.errors import CorruptStore
+
+    try:
+        mended = app.session.mend()
+    except CorruptStore as error:
+        note(f"not everything could be mended: {describe(error)}")
+        return
+    for what, count in mended.items():
+        note(f"mended {count:,} {what}")
+    if not mended:
+        note("nothing that can be mended was wrong")
