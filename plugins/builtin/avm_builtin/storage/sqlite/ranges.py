@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import apsw
-
 from avm_builtin.storage.sqlite import contents
-from avm_builtin.storage.sqlite.connection import fetch
+from avm_builtin.storage.sqlite.connection import Runner, fetch
 from avm_builtin.storage.sqlite.contents import Stored, Written
 from vfs_core.content import CHUNK, leaf_hash, root_hash
 from vfs_core.storage import Snapshot
 
 
-def read(connection: apsw.Connection, stored: Stored, offset: int, size: int) -> bytes:
+def read(connection: Runner, stored: Stored, offset: int, size: int) -> bytes:
     """At most `size` bytes from `offset` on; fewer at the end, none behind it."""
     end = min(offset + size, stored.size)
     if offset >= end:
@@ -38,9 +36,7 @@ def read(connection: apsw.Connection, stored: Stored, offset: int, size: int) ->
     return bytes(found[offset - start :])
 
 
-def write(
-    connection: apsw.Connection, old: Stored, offset: int, data: bytes, snapshot: Snapshot | None
-) -> Written:
+def write(connection: Runner, old: Stored, offset: int, data: bytes, snapshot: Snapshot | None) -> Written:
     """Put `data` at `offset`, with zeros before it where the content was shorter."""
     size = max(old.size, offset + len(data))
     if old.body is not None and size <= CHUNK:
@@ -59,7 +55,7 @@ def write(
     return Written(size, root_hash(contents.leaves_of(connection, old.id, size)), None)
 
 
-def truncate(connection: apsw.Connection, old: Stored, size: int, snapshot: Snapshot | None) -> Written:
+def truncate(connection: Runner, old: Stored, size: int, snapshot: Snapshot | None) -> Written:
     """Cut the content, or let it grow by a hole."""
     if old.body is not None and size <= CHUNK:
         return _inline(connection, old, old.body[:size].ljust(size, b"\0"), snapshot)
@@ -91,13 +87,13 @@ def rechunk(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(waiting)
 
 
-def _inline(connection: apsw.Connection, old: Stored, body: bytes, snapshot: Snapshot | None) -> Written:
+def _inline(connection: Runner, old: Stored, body: bytes, snapshot: Snapshot | None) -> Written:
     keeping = _Keeping(connection, old, snapshot)
     keeping.body(None if snapshot else body)
     return contents.create(connection, old.id, body)
 
 
-def _as_chunks(connection: apsw.Connection, old: Stored, size: int, keeping: _Keeping) -> None:
+def _as_chunks(connection: Runner, old: Stored, size: int, keeping: _Keeping) -> None:
     """Make the content a chunked one of `size` bytes: out of an inline one, or its last chunk filled up."""
     if old.body is not None:
         keeping.body(None)
@@ -116,7 +112,7 @@ def _as_chunks(connection: apsw.Connection, old: Stored, size: int, keeping: _Ke
 class _Keeping:
     """Keeps of what a change replaces what the snapshot asks for."""
 
-    def __init__(self, connection: apsw.Connection, old: Stored, snapshot: Snapshot | None) -> None:
+    def __init__(self, connection: Runner, old: Stored, snapshot: Snapshot | None) -> None:
         self._connection = connection
         self._old = old
         own = snapshot is not None and snapshot.version == old.version and old.sequence > snapshot.since

@@ -580,4 +580,4 @@ def _found(database: Database, founder: Origin) -> None:
     transaction = SqliteTransaction(
         database, Bell.private(), Classes(database), Names(database), founder, allow_all
     )
-    transaction.found(connection)
+    transaction.found()

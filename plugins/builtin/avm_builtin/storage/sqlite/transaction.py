@@ -15,7 +15,7 @@ import apsw
 from avm_builtin.storage.sqlite import attributes, contents, forget, ranges, trash
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, refresh_tree
-from avm_builtin.storage.sqlite.connection import Database, Row, fetch
+from avm_builtin.storage.sqlite.connection import Database, Row
 from avm_builtin.storage.sqlite.rows import DIRECTORY, FILE, KINDS, STAT, STAT_WIDTH, Names
 from vfs_core import journal
 from vfs_core.bell import Bell
@@ -114,7 +114,8 @@ class SqliteTransaction(Transaction):
     def __enter__(self) -> SqliteTransaction:
         self._database.mutex.acquire()
         try:
-            self._connection = self._database.begin()
+            self._cursor = self._database.begin()
+            self._run = self._cursor.execute
             if self._bell.replaced:
                 self._database.rollback()
                 raise StoreReplaced(f"{self._database.path} was restored from a backup meanwhile; ask again")
@@ -157,12 +158,13 @@ class SqliteTransaction(Transaction):
         if self._bell.head > sequence:  # announced by a writer that never committed; nobody is writing now
             self._bell.heal(sequence)
 
-    def found(self, connection: apsw.Connection) -> None:
+    def found(self) -> None:
         """Make the root and the fixed directories, in the transaction that makes the tables."""
-        self._connection = connection
+        self._cursor = self._database.cursor()
+        self._run = self._cursor.execute
         self._start(0, journal.GENESIS)
-        own = self._classes.plain(connection, self._origin.agent, self._origin.agent, 0o777)
-        within = self._classes.intern(connection, DirectoryClass())
+        own = self._classes.plain(self._cursor, self._origin.agent, self._origin.agent, 0o777)
+        within = self._classes.intern(self._cursor, DirectoryClass())
         self._insert_node("/", _Place(1, "/", within, own), DIRECTORY, journal.INIT)
         self._execute(
             "INSERT INTO directory (id, path, visibility, widened_sequence) VALUES (1, '/', ?, 1)", (within,)
@@ -196,7 +198,7 @@ class SqliteTransaction(Transaction):
             self._execute("RELEASE operation")
 
     def _execute(self, sql: str, arguments: tuple[Any, ...] = ()) -> list[Row]:
-        return fetch(self._connection, sql, arguments)
+        return self._run(sql, arguments).fetchall()
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -221,7 +223,7 @@ class SqliteTransaction(Transaction):
         self._refuse_base(path, row, base_version)
         meta = row[_META] if patch is None else merge(row[_META], patch)
         self._charge(path, len(data) - row[5], 0)
-        written = contents.replace(self._connection, _stored(row), data)
+        written = contents.replace(self._cursor, _stored(row), data)
         return self._commit_content(path, row, written, journal.WRITE, meta)
 
     def append(self, path: str, data: bytes) -> Version:
@@ -233,7 +235,7 @@ class SqliteTransaction(Transaction):
         if row[1] != FILE:
             raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
         self._charge(path, len(data), 0)
-        written = contents.append(self._connection, _stored(row), data)
+        written = contents.append(self._cursor, _stored(row), data)
         return self._commit_content(path, row, written, journal.APPEND, row[_META])
 
     def write_range(
@@ -243,7 +245,7 @@ class SqliteTransaction(Transaction):
         if offset < 0 or offset + len(data) > SIZE_MAX:
             raise Invalid(f"{path}: a file holds bytes from 0 to {SIZE_MAX:,}, not at {offset:,}")
         self._charge(path, max(0, offset + len(data) - row[5]), 0)
-        written = ranges.write(self._connection, _stored(row), offset, data, snapshot)
+        written = ranges.write(self._cursor, _stored(row), offset, data, snapshot)
         return self._commit_content(path, row, written, journal.WRITE, row[_META])
 
     def truncate(self, path: str, size: int, *, snapshot: Snapshot | None = None) -> Version:
@@ -251,7 +253,7 @@ class SqliteTransaction(Transaction):
         if not 0 <= size <= SIZE_MAX:
             raise Invalid(f"{path}: a size is from 0 to {SIZE_MAX:,} bytes, not {size:,}")
         self._charge(path, size - row[5], 0)
-        written = ranges.truncate(self._connection, _stored(row), size, snapshot)
+        written = ranges.truncate(self._cursor, _stored(row), size, snapshot)
         return self._commit_content(path, row, written, journal.TRUNCATE, row[_META])
 
     def _require_file(self, path: str) -> Row:
@@ -281,7 +283,7 @@ class SqliteTransaction(Transaction):
                     )
 
                 def fill(node: int) -> contents.Written:
-                    written = contents.pour(self._connection, contents.Stored(node, 0, 0, 0, b""), chunks)
+                    written = contents.pour(self._cursor, contents.Stored(node, 0, 0, 0, b""), chunks)
                     self._charge(path, written.size, 1)
                     return written
 
@@ -291,7 +293,7 @@ class SqliteTransaction(Transaction):
                 raise IsADirectory(f"{path} is a {KINDS[row[1]]}, not a file")
             self._refuse_base(path, row, base_version)
             meta = row[_META] if patch is None else merge(row[_META], patch)
-            written = contents.pour(self._connection, _stored(row), chunks)
+            written = contents.pour(self._cursor, _stored(row), chunks)
             self._charge(path, written.size - row[5], 0)
             return self._commit_content(path, row, written, journal.WRITE, meta)
 
@@ -332,7 +334,7 @@ class SqliteTransaction(Transaction):
         now, sequence = self._journal(
             operation, node, path, version, written.size, written.hash, details=details
         )
-        self._connection.execute(
+        self._run(
             "UPDATE node SET size = ?, version = ?, modified_ns = ?, changed_ns = ?, content_sequence = ?, "
             "hash = ?, meta = ?, body = ? WHERE id = ?",
             (written.size, version, now, now, sequence, written.hash, meta, written.body, node),
@@ -401,9 +403,9 @@ class SqliteTransaction(Transaction):
 
     def _make_directory(self, path: str, place: _Place) -> _Place:
         node = self._insert_node(path, place, DIRECTORY, journal.MKDIR)
-        own = self._classes.node(node.visibility, self._connection)
-        above = self._classes.directory(place.within, self._connection)
-        within = self._classes.intern(self._connection, above.enter(space_of(path), own))
+        own = self._classes.node(node.visibility, self._cursor)
+        above = self._classes.directory(place.within, self._cursor)
+        within = self._classes.intern(self._cursor, above.enter(space_of(path), own))
         self._execute(
             "INSERT INTO directory (id, path, visibility, widened_sequence) VALUES (?, ?, ?, ?)",
             (node.id, path, within, node.id),
@@ -413,7 +415,7 @@ class SqliteTransaction(Transaction):
     def _filled(self, path: str, data: bytes) -> Callable[[int], contents.Written]:
         """What stores the whole content of a new file."""
         self._charge(path, len(data), 1)
-        return lambda node: contents.create(self._connection, node, data)
+        return lambda node: contents.create(self._cursor, node, data)
 
     def _create_file(
         self,
@@ -459,12 +461,12 @@ class SqliteTransaction(Transaction):
         name = space_of(path) or self._origin.agent  # what is made in a private space belongs to its agent
         owner = self._agent(name)
         mode, group, gid = _new_mode(path, kind), name, self._origin.gid
-        above = self._classes.node(place.own, self._connection)
+        above = self._classes.node(place.own, self._cursor)
         if above.mode & _SETGID:
             group = above.group
             gid = self._execute("SELECT gid FROM node WHERE id = ?", (place.id,))[0][0]
             mode |= _SETGID if kind == DIRECTORY else 0
-        visibility = self._classes.plain(self._connection, name, group, mode)
+        visibility = self._classes.plain(self._cursor, name, group, mode)
         content = written or contents.Written(0, b"", None)
         version = 1 if kind == FILE else 0
         self._agent(self._origin.actor)
@@ -531,7 +533,7 @@ class SqliteTransaction(Transaction):
             self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, place.id))
             if self._widens(row, place):
                 self._widened(row[0], row[1], sequence)
-            self._everything |= bool(self._classes.node(row[_OWN], self._connection).shares)
+            self._everything |= bool(self._classes.node(row[_OWN], self._cursor).shares)
             self._touched += (row[0], place.id)
         return self._names.stat(self._require(new))
 
@@ -548,7 +550,7 @@ class SqliteTransaction(Transaction):
     def _remove(self, path: str, row: Row, recursive: bool, top: int, *, expired: bool = False) -> int:
         """Take a name away, with `recursive` all below it first. `top` is the node that is being deleted."""
         removed = 0
-        self._everything |= bool(self._classes.node(row[_OWN], self._connection).shares)
+        self._everything |= bool(self._classes.node(row[_OWN], self._cursor).shares)
         if row[1] == DIRECTORY:
             while True:
                 names = self._execute("SELECT name FROM name WHERE directory = ? LIMIT 1000", (row[0],))
@@ -570,7 +572,7 @@ class SqliteTransaction(Transaction):
         if row[0] != top:
             details[journal.WITHIN] = top
         now, sequence = self._journal(journal.DELETE, row[0], path, row[6], row[5], details=details)
-        trash.keep_name(self._connection, row[_PARENT], split(path)[1], sequence)
+        trash.keep_name(self._cursor, row[_PARENT], split(path)[1], sequence)
         self._carry_widened(row[0], path)
         self._execute("DELETE FROM name WHERE directory = ? AND name = ?", (row[_PARENT], split(path)[1]))
         self._execute(
@@ -590,7 +592,7 @@ class SqliteTransaction(Transaction):
             raise NotEmpty(f"{path} holds more than you may remove") from None
 
     def trashed(self, node: int) -> Trashed | None:
-        found = trash.find(self._connection, node)
+        found = trash.find(self._cursor, node)
         if found is None:
             return None
         stat, by = self._names.stat(found.row), self._names.user(found.agent)
@@ -599,7 +601,7 @@ class SqliteTransaction(Transaction):
     def restore(self, node: int, to: str | None = None) -> Moved:
         if self._sequence == _UNREAD:
             self._start()
-        found = trash.find(self._connection, node)
+        found = trash.find(self._cursor, node)
         if found is None:
             raise NotFound(f"there is no deleted node @{node} to restore")
         with self._whole():
@@ -617,10 +619,10 @@ class SqliteTransaction(Transaction):
             raise Exists(f"{path} exists already; restore it to another path")
         place = self._make_parents(path, self._judge_creation(path), True)
         node, kind = found.row[0], found.row[1]
-        own = self._classes.node(found.row[_OWN], self._connection)
-        after = self._classes.directory(place.within, self._connection)
+        own = self._classes.node(found.row[_OWN], self._cursor)
+        after = self._classes.directory(place.within, self._cursor)
         readable = kind != DIRECTORY and own.mode & 0o444 == 0o444
-        widens = found.within is None or self._classes.directory(found.within, self._connection).widens_to(
+        widens = found.within is None or self._classes.directory(found.within, self._cursor).widens_to(
             after, readable
         )
         if widens:
@@ -645,7 +647,7 @@ class SqliteTransaction(Transaction):
         self._touched += (node, place.id)
         restored.append((found.path, path))
         if kind == DIRECTORY:
-            within = self._classes.intern(self._connection, after.enter(space_of(path), own))
+            within = self._classes.intern(self._cursor, after.enter(space_of(path), own))
             self._execute(
                 "INSERT INTO directory (id, path, visibility, widened_sequence) "
                 "SELECT id, ?, ?, widened_sequence FROM node WHERE id = ?",
@@ -656,8 +658,8 @@ class SqliteTransaction(Transaction):
         if widens:
             self._widened(node, kind, sequence)
         if kind == DIRECTORY:
-            for child in list(trash.deleted_with(self._connection, node, top)):
-                inner = trash.find(self._connection, child)
+            for child in list(trash.deleted_with(self._cursor, node, top)):
+                inner = trash.find(self._cursor, child)
                 if inner is not None:
                     self._restore(inner, join(path, inner.name), top, restored)
 
@@ -666,7 +668,7 @@ class SqliteTransaction(Transaction):
         rows = self._execute("SELECT path FROM directory WHERE id = ?", (found.directory,))
         if rows:
             return str(rows[0][0])
-        above = trash.find(self._connection, found.directory)
+        above = trash.find(self._cursor, found.directory)
         if above is None:
             return split(found.path)[0]
         restored: list[tuple[str, str]] = []
@@ -682,7 +684,7 @@ class SqliteTransaction(Transaction):
             if found is None:
                 raise NotFound(f"there is no deleted node @{nodes[seen]} to forget")
             approve(found)
-            nodes += trash.deleted_with(self._connection, nodes[seen], node)
+            nodes += trash.deleted_with(self._cursor, nodes[seen], node)
             seen += 1
         self._journal(journal.FORGET, 0, "", 0, 0, details={"nodes": len(nodes)})
         self._touched += nodes
@@ -777,9 +779,9 @@ class SqliteTransaction(Transaction):
 
     def _widens(self, row: Row, place: _Place) -> bool:
         """Whether somebody new may read the node once it is in `place`."""
-        before = self._classes.directory(row[_WITHIN], self._connection)
-        after = self._classes.directory(place.within, self._connection)
-        mode = self._classes.node(row[_OWN], self._connection).mode
+        before = self._classes.directory(row[_WITHIN], self._cursor)
+        after = self._classes.directory(place.within, self._cursor)
+        mode = self._classes.node(row[_OWN], self._cursor).mode
         return before.widens_to(after, row[1] != DIRECTORY and mode & 0o444 == 0o444)
 
     def _judge_widening(self, old: str, row: Row, place: _Place) -> None:
@@ -808,7 +810,7 @@ class SqliteTransaction(Transaction):
         widens = self._widens(row, place)
         self._carry_widened(node, old)
         now, sequence = self._journal(journal.RENAME, node, new, row[6], row[5], old_path=old)
-        trash.keep_name(self._connection, row[_PARENT], split(old)[1], sequence)
+        trash.keep_name(self._cursor, row[_PARENT], split(old)[1], sequence)
         self._execute(
             "UPDATE name SET directory = ?, name = ?, since = ? WHERE directory = ? AND name = ?",
             (place.id, split(new)[1], sequence, row[_PARENT], split(old)[1]),
@@ -816,7 +818,7 @@ class SqliteTransaction(Transaction):
         self._execute("UPDATE node SET changed_ns = ? WHERE id = ?", (now, node))
         for parent in {row[_PARENT], place.id}:
             self._execute("UPDATE node SET modified_ns = ?1, changed_ns = ?1 WHERE id = ?2", (now, parent))
-        own = self._classes.node(row[_OWN], self._connection)
+        own = self._classes.node(row[_OWN], self._cursor)
         if widens:
             self._widened(node, row[1], sequence)
         if row[1] == DIRECTORY:
@@ -825,7 +827,7 @@ class SqliteTransaction(Transaction):
                 "WHERE path = ?3 OR (path > ?4 AND path < ?5)",
                 (new, len(old) + 1, old, old + "/", old + "0"),
             )
-            refresh_tree(self._connection, self._classes, new)
+            refresh_tree(self._cursor, self._classes, new)
             self._everything = True
         elif own.shares:
             self._everything = True
@@ -839,14 +841,14 @@ class SqliteTransaction(Transaction):
         row = self._require(path)
         self._check(Operation.MODE, self._found(path, row))
         self._refuse_opening(path, mode)
-        own = self._classes.node(row[_OWN], self._connection)
+        own = self._classes.node(row[_OWN], self._cursor)
         new = NodeClass(own.owner, own.group, mode, own.shares)
         return self._reclassify(path, row, new, journal.MODE, {"mode": mode, journal.BEFORE: own.mode})
 
     def set_owner(self, path: str, owner: str | None = None, group: str | None = None) -> Stat:
         row = self._require(path)
         self._check(Operation.MODE, self._found(path, row))
-        own = self._classes.node(row[_OWN], self._connection)
+        own = self._classes.node(row[_OWN], self._cursor)
         if owner is not None and path == f"{PRIVATE}/{space_of(path)}":
             raise Invalid(f"{path} is a private space and belongs to its agent")
         new = NodeClass(owner or own.owner, group or own.group, own.mode, own.shares)
@@ -894,13 +896,13 @@ class SqliteTransaction(Transaction):
     ) -> None:
         row = self._require(path)
         self._check(Operation.WRITE, self._found(path, row))
-        attributes.put(self._connection, row[0], path, name, value, create=create, replace=replace)
+        attributes.put(self._cursor, row[0], path, name, value, create=create, replace=replace)
         self._attribute_changed(path, row, name)
 
     def remove_attribute(self, path: str, name: str) -> None:
         row = self._require(path)
         self._check(Operation.WRITE, self._found(path, row))
-        attributes.remove(self._connection, row[0], path, name)
+        attributes.remove(self._cursor, row[0], path, name)
         self._attribute_changed(path, row, name)
 
     def _attribute_changed(self, path: str, row: Row, name: str) -> None:
@@ -913,7 +915,7 @@ class SqliteTransaction(Transaction):
             raise Invalid(f"a share grants 'r' or 'rw', not {access!r}")
         row = self._require(path)
         self._check(Operation.SHARE, self._found(path, row))
-        own = self._classes.node(row[_OWN], self._connection)
+        own = self._classes.node(row[_OWN], self._cursor)
         shares = {name: held for name, held in own.shares.items() if name != agent}
         user = self._agent(agent)
         if access is None:
@@ -931,9 +933,9 @@ class SqliteTransaction(Transaction):
         self, path: str, row: Row, new: NodeClass, operation: str, details: Mapping[str, JSON]
     ) -> Stat:
         """Give a node another class, and all below it if it is a directory."""
-        old = self._classes.node(row[_OWN], self._connection)
+        old = self._classes.node(row[_OWN], self._cursor)
         if new != old:
-            own = self._classes.intern(self._connection, new)
+            own = self._classes.intern(self._cursor, new)
             now, sequence = self._journal(operation, row[0], path, row[6], row[5], details=details)
             self._execute(
                 'UPDATE node SET mode = ?, owner = ?, "group" = ?, visibility = ?, changed_ns = ? WHERE id = ?',
@@ -949,7 +951,7 @@ class SqliteTransaction(Transaction):
             if operation != journal.MODE or new.mode & ~old.mode & 0o555:
                 self._widened(row[0], row[1], sequence)
             if row[1] == DIRECTORY:
-                refresh_tree(self._connection, self._classes, path)
+                refresh_tree(self._cursor, self._classes, path)
             if row[1] == DIRECTORY or operation == journal.SHARE:
                 self._everything = True
             self._touched += (row[0], row[_PARENT])
@@ -1091,7 +1093,7 @@ class SqliteTransaction(Transaction):
         return sorted(join(directory, name) if name else "/" for directory, name in rows)
 
     def _locate(self, path: str) -> Row | None:
-        row: Row = self._connection.execute(_LOCATE, split(path)).fetchall()[0]
+        row: Row = self._run(_LOCATE, split(path)).fetchall()[0]
         if self._sequence == _UNREAD:
             self._start(row[-2], row[-1])
         if row[_EXPIRES] is not None and row[_EXPIRES] <= self._now:
@@ -1158,7 +1160,7 @@ class SqliteTransaction(Transaction):
             salt, node, path, old_path, version, size, content_hash, agent, actor, door, text
         )
         chain = journal.chain(self._chain, sequence, now, operation, commitment)
-        self._connection.execute(
+        self._run(
             "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
             (
                 sequence, now, operation, node, path, old_path, version, size, content_hash, agent, actor, door,
