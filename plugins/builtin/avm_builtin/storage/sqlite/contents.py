@@ -52,7 +52,7 @@ class Written(NamedTuple):
 def create(connection: Runner, node: int, data: bytes) -> Written:
     """Store the first content of a node."""
     if len(data) <= CHUNK:
-        return Written(len(data), leaf_hash(data) if data else EMPTY_HASH, data)
+        return tuple.__new__(Written, (len(data), leaf_hash(data) if data else EMPTY_HASH, data))
     return pour(connection, Stored(node, 0, 0, 0, b""), split_chunks(data))
 
 
