@@ -150,17 +150,18 @@ class SqliteStore(Store):
         )
 
     def read(self, path: str, approve: Callable[[Found], None] = approve_all) -> Found:
-        row = self._database.rows(_READ, split(path))[0]
+        parent, _, name = path.rpartition("/")
+        row = self._database.rows(_READ, (parent or "/", name))[0]
         if self.bell.words[HEAD] > row[_SEQUENCE]:
             self._suspect()
         if row[0] is None or (row[_EXPIRES] is not None and row[_EXPIRES] <= time.time_ns()):
             found = absent(path, row[_SEQUENCE], row[_WITHIN] or 0, row[_PARENT] or 0)
             approve(found)
             return found
-        stat, body = self._names.stat(row), row[_BODY]
-        found = Found(
-            path, stat, row[_WITHIN], row[_OWN], row[_PARENT], row[_SEQUENCE], 0, row[_META], body or b""
-        )
+        stat = self._names.stat(row)
+        own, meta, parent, within, sequence, body = row[_OWN:]
+        # As in `Names.stat`: a plain tuple's constructor is twice as fast as the named one's.
+        found = tuple.__new__(Found, (path, stat, within, own, parent, sequence, 0, meta, body or b""))
         approve(found)
         if body is None and stat.size:
             body = self._chunked(stat.id, stat.version, stat.size)
