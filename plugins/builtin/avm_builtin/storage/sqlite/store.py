@@ -71,6 +71,8 @@ from vfs_core.visibility import DirectoryClass, NodeClass
 _HEAL_AFTER = 0.02
 """Seconds that the bell may be ahead of the journal before its announcer is taken for dead."""
 
+_NO_VERSION = 2**62
+"""Above every version."""
 _HEAD = "(SELECT max(sequence) FROM journal)"
 _NAMED = """FROM (SELECT max(sequence) AS head FROM journal) AS j LEFT JOIN directory d ON d.path = ?
     LEFT JOIN name m ON m.directory = d.id AND m.name = ? LEFT JOIN node n ON n.id = m.node"""
@@ -312,8 +314,8 @@ class SqliteStore(Store):
     def versions(self, node: int, before: int | None = None, limit: int = 100) -> list[Version]:
         rows = self._database.rows(
             f"SELECT {JOURNAL} FROM journal WHERE node = ?1 AND hash IS NOT NULL "
-            "AND (?2 IS NULL OR version < ?2) ORDER BY version DESC LIMIT ?3",
-            (node, before, limit),
+            "AND version < ?2 ORDER BY version DESC LIMIT ?3",  # not `?2 IS NULL OR`: no index would bound that
+            (node, _NO_VERSION if before is None else before, limit),
         )
         return [version_from(row, self._names) for row in rows]
 
