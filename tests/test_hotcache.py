@@ -98,7 +98,7 @@ def test_after_clearing_nothing_is_left_in_either_generation():
 
 
 def held(cache: HotCache) -> list[Node]:
-    return [entry.node for entry in (*cache.young.values(), *cache._old.values())]
+    return [entry.node for entry in (*cache.young.values(), *cache.old.values())]
 
 
 def test_entries_are_bounded():

@@ -26,7 +26,7 @@ from contextlib import suppress
 MAGIC = 0x4C4C45424D5641  # "AVMBELL"
 LAYOUT = 1
 SLOTS = 4096
-_MAGIC, _LAYOUT, _UUID, HEAD, EPOCH, _RING, _FLOOR = 0, 1, 2, 4, 5, 8, 9
+_MAGIC, _LAYOUT, UUID, HEAD, EPOCH, _RING, _FLOOR = 0, 1, 2, 4, 5, 8, 9
 FIRST_SLOT = 64
 SILENT = (1 << 64) - 1
 """The epoch of a bell that nothing is ever fresh by."""
@@ -48,7 +48,8 @@ class Bell:
         self.words = words
         self.writable = writable
         self._fd = fd
-        self._store = words[_UUID]
+        self.identity = words[UUID]
+        """What `words[UUID]` is for as long as no backup has been put in the store's place."""
 
     @classmethod
     def private(cls) -> Bell:
@@ -83,7 +84,7 @@ class Bell:
             os.close(fd)
             return cls.silent()
         bell = cls(words, fd, writable)
-        bell._store = _halves(uuid)[0]
+        bell.identity = _halves(uuid)[0]
         if bell._is_of(uuid):
             return bell
         if not writable:
@@ -98,7 +99,7 @@ class Bell:
 
     def _is_of(self, uuid: str) -> bool:
         words = self.words
-        return (words[_MAGIC], words[_LAYOUT], words[_UUID], words[_UUID + 1]) == (
+        return (words[_MAGIC], words[_LAYOUT], words[UUID], words[UUID + 1]) == (
             MAGIC,
             LAYOUT,
             *_halves(uuid),
@@ -112,18 +113,18 @@ class Bell:
         """
         words = self.words
         words[_FLOOR] = words[EPOCH] = max(words[HEAD:]) + 1 if words[_MAGIC] == MAGIC else 1
-        words[_UUID], words[_UUID + 1] = _halves(uuid)
+        words[UUID], words[UUID + 1] = _halves(uuid)
         words[_LAYOUT] = LAYOUT
         words[_MAGIC] = MAGIC
 
     @property
     def replaced(self) -> bool:
         """Whether a backup has been put in the place of the store that this bell was opened for."""
-        return self.words[_UUID] != self._store
+        return self.words[UUID] != self.identity
 
     def let_go(self) -> None:
         """Count the store as replaced from now on, for this process, whatever the file says."""
-        self._store = -1
+        self.identity = -1
 
     def replace(self, uuid: str, sequence: int) -> None:
         """Announce, inside the write lock and before the commit, that another store takes this one's place.
@@ -132,7 +133,7 @@ class Bell:
         """
         self.words[EPOCH] = max(sequence, self.words[_FLOOR])
         self.words[HEAD] = sequence
-        self.words[_UUID], self.words[_UUID + 1] = _halves(uuid)
+        self.words[UUID], self.words[UUID + 1] = _halves(uuid)
 
     @property
     def head(self) -> int:

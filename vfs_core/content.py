@@ -16,9 +16,15 @@ CHUNK = 16 * 1024
 EMPTY_HASH = blake2b(digest_size=32, person=b"avm.empty").digest()
 
 
+_LEAF = blake2b(digest_size=32, person=b"avm.leaf")
+"""Copied for each leaf, which takes two thirds of the time of setting up another."""
+
+
 def leaf_hash(chunk: bytes) -> bytes:
     """The hash of one chunk."""
-    return blake2b(chunk, digest_size=32, person=b"avm.leaf").digest()
+    hashing = _LEAF.copy()
+    hashing.update(chunk)
+    return hashing.digest()
 
 
 def root_hash(leaves: Sequence[bytes]) -> bytes:
@@ -80,11 +86,29 @@ def content_hash(data: bytes) -> bytes:
 def common_prefix(a: bytes, b: bytes) -> int:
     """How many bytes `a` and `b` share at the start (binary search over slices)."""
     low, high = 0, min(len(a), len(b))
+    if a[:1] != b[:1]:
+        return 0
     if a[:high] == b[:high]:
         return high
     while high - low > 1:
         middle = (low + high) // 2
         if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def common_suffix(a: bytes, b: bytes, limit: int) -> int:
+    """How many bytes, `limit` at most, `a` and `b` share at the end; neither is shorter than `limit`."""
+    if not limit or a[-1] != b[-1]:
+        return 0
+    low, high, end, other_end = 0, limit, len(a), len(b)
+    if a[end - high :] == b[other_end - high :]:
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[end - middle : end - low] == b[other_end - middle : other_end - low]:
             low = middle
         else:
             high = middle
@@ -97,8 +121,7 @@ def reverse_delta(old: bytes, new: bytes) -> tuple[int, int, bytes]:
     `prefix` and `suffix` count the bytes that the two share at the start and at the end.
     """
     prefix = common_prefix(old, new)
-    limit = min(len(old), len(new)) - prefix
-    suffix = common_prefix(old[len(old) - limit :][::-1], new[len(new) - limit :][::-1]) if limit else 0
+    suffix = common_suffix(old, new, min(len(old), len(new)) - prefix)
     return prefix, suffix, old[prefix : len(old) - suffix]
 
 

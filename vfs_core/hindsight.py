@@ -114,15 +114,15 @@ def may_see(view: View, known: Known, version: Version) -> bool:
     return until is None or until > known.floor
 
 
-def versions(view: View, known: Known, before: int | None = None) -> Iterator[Version]:
-    """The versions of a node that the agent may see, newest first."""
+def versions(view: View, known: Known, before: int | None = None, size: int = _PAGE) -> Iterator[Version]:
+    """The versions of a node that the agent may see, newest first, fetched `size` at a time."""
     while True:
-        page = view.store.versions(known.stat.id, before, _PAGE)
+        page = view.store.versions(known.stat.id, before, size)
         for version in page:
             if not may_see(view, known, version):
                 return  # what is older was superseded earlier
             yield version if known.owned else version._replace(path=known.path)
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
         before = page[-1].version
 
@@ -132,7 +132,7 @@ def history(view: View, path: str, limit: int, before: int | None) -> list[Versi
     if limit < 1:
         raise Invalid(f"limit is at least 1, not {limit}")
     found = []
-    for version in versions(view, _present(view, path), before):
+    for version in versions(view, _present(view, path), before, min(limit, _PAGE)):
         found.append(version)
         if len(found) == limit:
             break

@@ -23,24 +23,27 @@ class Cached(NamedTuple):
 class HotCache:
     """Two generations of entries: what is hit in the old one moves to the young one, which ages as a whole.
 
-    `young` is public so that a session's hot read is one dictionary lookup.
+    Both are public so that a session's hot read is one dictionary lookup, and a cold one calls nothing in vain.
     """
 
     def __init__(self, entries: int, size: int) -> None:
         self.young: dict[str, Cached] = {}
-        self._old: dict[str, Cached] = {}
+        self.old: dict[str, Cached] = {}
         self._entries = max(1, entries // 2)
         self._bytes = size // 2
         self._held = 0
 
     def promote(self, path: str) -> Node | None:
         """A fresh node from the old generation, moved to the young one; None if there is none."""
-        entry = self._old.pop(path, None)
+        entry = self.old.pop(path, None)
         if entry is None:
             return None
         words = entry.words
         if words[entry.slot] <= entry.tag and words[EPOCH] <= entry.tag:
-            self._keep(path, entry)
+            if len(self.young) >= self._entries or self._held > self._bytes:
+                self._age()
+            self.young[path] = entry
+            self._held += len(entry.node.data) + 256
             return entry.node
         return None
 
@@ -48,19 +51,16 @@ class HotCache:
         """Keep a node that was read when the journal stood at `tag`."""
         size = len(node.data)
         if size <= LARGEST:
-            # Not Cached(...), and _keep once more: every cold read comes through here.
             if len(self.young) >= self._entries or self._held > self._bytes:
-                self._old, self.young, self._held = self.young, {}, 0
+                self._age()
+            # A plain tuple's constructor: this is on the path of every cold read.
             self.young[path] = tuple.__new__(Cached, (node, slot_of(node.stat.id), tag, words))
             self._held += size + 256
 
-    def _keep(self, path: str, entry: Cached) -> None:
-        if len(self.young) >= self._entries or self._held > self._bytes:
-            self._old, self.young, self._held = self.young, {}, 0
-        self.young[path] = entry
-        self._held += len(entry.node.data) + 256
+    def _age(self) -> None:
+        self.old, self.young, self._held = self.young, {}, 0
 
     def clear(self) -> None:
         """Forget everything."""
-        self._old, self._held = {}, 0
+        self.old, self._held = {}, 0
         self.young.clear()

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 SALT_SIZE = 16
 HASH_SIZE = 32
+_EMPTY = blake2b(digest_size=HASH_SIZE)
+"""Copied for each hash, which takes two thirds of the time of setting up another."""
 GENESIS = bytes(HASH_SIZE)
 """The chain hash before the first row."""
 
@@ -98,11 +100,13 @@ def commitment(
     which no path, name or JSON text contains, so no two rows share an encoding.
     """
     text = f"{node}\0{path}\0{old_path or ''}\0{version}\0{size}\0{agent}\0{actor}\0{door}\0{details or ''}\0"
-    return blake2b(salt + text.encode() + (content_hash or b""), digest_size=HASH_SIZE).digest()
+    hashing = _EMPTY.copy()
+    hashing.update(salt + text.encode() + (content_hash or b""))
+    return hashing.digest()
 
 
 def chain(previous: bytes, sequence: int, time_ns: int, operation: str, commitment: bytes) -> bytes:
     """The chain hash of a row: BLAKE2b-256 over the previous one and what is never forgotten."""
-    return blake2b(
-        previous + f"{sequence}\0{time_ns}\0{operation}\0".encode() + commitment, digest_size=HASH_SIZE
-    ).digest()
+    hashing = _EMPTY.copy()
+    hashing.update(previous + f"{sequence}\0{time_ns}\0{operation}\0".encode() + commitment)
+    return hashing.digest()

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_FILE = Kind.FILE
 _REMEMBERED = 10_000
 _PAGE = 1000
 """Entries of a directory that are fetched at a time."""
@@ -87,7 +88,7 @@ class Session:
         self._origin = origin_of(principal)
         cache = kernel.config.cache
         self._cache = HotCache(cache.entries, cache.bytes)
-        self._caches = principal.key is None and not principal.elevated_until_ns
+        self._may_cache = principal.key is None and not principal.elevated_until_ns
         """Whether what it may read now it may read until something changes."""
         self._judge: Judge | None = None
         self._plain: dict[str, str] = {}
@@ -108,9 +109,10 @@ class Session:
         return self._read_cold(path)
 
     def _read_cold(self, text: str) -> Node:
-        node = self._cache.promote(text)
-        if node is not None:
-            return node
+        if text in self._cache.old:
+            node = self._cache.promote(text)
+            if node is not None:
+                return node
         path = self._plain.get(text)
         if path is None:
             ref = self._parse(text)
@@ -124,20 +126,23 @@ class Session:
                 return self._refuse_directory(ref.path)
             path = ref.path
             self._remember(self._plain, text, path)
-        return self._read_stored(text, path)
-
-    def _read_stored(self, text: str, path: str) -> Node:
         kernel = self.kernel
-        generation, judge = kernel.generation, self.judge
-        store = judge.store
-        _, stat, _, _, _, sequence, _, meta_json, data = store.read(path, judge.check_read)
+        generation, store = kernel.generation, kernel.store
+        judge = self._judge
+        if judge is None or judge.store is not store or judge.policy is not kernel.policy:
+            judge = self.judge
+            store = judge.store
+        found = store.read(path, judge.check_read)
+        stat = found.stat
         assert stat is not None
-        if stat.kind is not Kind.FILE:
+        if stat.kind is not _FILE:
             filing.refuse_special(path, stat)
             return self.read(filing.follow(self, path))
-        node = tuple.__new__(Node, (path, data, stat, meta_json, ()))
-        if self._caches and stat.expires_ns is None:  # the bell does not ring when a moment comes
-            self._cache.put(text, node, sequence, store.bell.words)
+        node = tuple.__new__(
+            Node, (path, found.data, stat, found.meta_json, ())
+        )  # half the time of Node(...)
+        if self._may_cache and stat.expires_ns is None:  # the bell does not ring when a moment comes
+            self._cache.put(text, node, found.sequence, store.bell.words)
             if kernel.generation != generation:  # decided by a policy that has been replaced since
                 self._cache.clear()
         return node
@@ -327,14 +332,15 @@ class Session:
 
     def write_many(self, notes: Sequence[tuple[str, bytes | str] | Draft]) -> builtins.list[Version]:
         """Write several files in one transaction: all or none."""
-        drafts = [Draft(*note) for note in notes]
-        paths = [self.writable_path(draft.path) for draft in drafts]
-        bodies = [_as_bytes(draft.content) for draft in drafts]
+        known = self._writable
+        drafts = []
+        for note in notes:
+            path, content, meta, base = (*note, None, None) if len(note) == 2 else Draft(*note)
+            stored = known.get(path) or self.writable_path(path)
+            drafts.append((stored, _as_bytes(content), meta, base))
         with self.transaction() as tx:
-            return [
-                tx.write(path, body, patch=draft.meta, base_version=draft.base_version)
-                for path, body, draft in zip(paths, bodies, drafts, strict=True)
-            ]
+            write = tx.write
+            return [write(path, data, patch=meta, base_version=base) for path, data, meta, base in drafts]
 
     def writable_path(self, text: str) -> str:
         """The path of a file in the store that may be made under this name."""

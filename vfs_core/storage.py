@@ -46,6 +46,8 @@ class Operation(str, Enum):
     SHARE = "share"
     MODE = "mode"
 
+    __hash__ = str.__hash__  # that of the value, as equality is, and without a call into Python
+
     def __str__(self) -> str:
         return self.value
 

@@ -232,7 +232,7 @@ def traced(session: Session, act: Callable[[str], object]) -> Callable[[str], li
             return True
 
         with database.mutex:
-            connections = [database.writer(), *database._readers]
+            connections = [database.writer(), *(cursor.connection for cursor in database._readers)]
         for connection in connections:
             connection.exec_trace = note
         try:
@@ -240,7 +240,7 @@ def traced(session: Session, act: Callable[[str], object]) -> Callable[[str], li
         finally:
             for connection in connections:
                 connection.exec_trace = None
-        assert set(connections[1:]) >= set(database._readers), (
+        assert set(connections[1:]) >= {cursor.connection for cursor in database._readers}, (
             "a connection was opened: nothing was traced on it"
         )
         return seen

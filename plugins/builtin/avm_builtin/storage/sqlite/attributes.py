@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import apsw
-
-from avm_builtin.storage.sqlite.connection import fetch
+from avm_builtin.storage.sqlite.connection import Runner, fetch
 from vfs_core.errors import Exists, Invalid, NoAttribute, TooLarge
 
 NAME_MAX = 255
@@ -13,7 +11,7 @@ VALUE_MAX = 64 * 1024
 
 
 def put(
-    connection: apsw.Connection, node: int, path: str, name: str, value: bytes, *, create: bool, replace: bool
+    connection: Runner, node: int, path: str, name: str, value: bytes, *, create: bool, replace: bool
 ) -> None:
     """Set an attribute. Raises Exists with `create`, NoAttribute with `replace`, Invalid, TooLarge."""
     if not name or "\0" in name or len(name.encode()) > NAME_MAX:
@@ -32,7 +30,7 @@ def put(
     )
 
 
-def remove(connection: apsw.Connection, node: int, path: str, name: str) -> None:
+def remove(connection: Runner, node: int, path: str, name: str) -> None:
     """Remove an attribute. Raises NoAttribute."""
     if not fetch(connection, "DELETE FROM xattr WHERE node = ? AND name = ? RETURNING 1", (node, name)):
         raise NoAttribute(f"{path} has no attribute {name!r}")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import apsw
-
-from avm_builtin.storage.sqlite.connection import Database, Row, fetch
+from avm_builtin.storage.sqlite.connection import Database, Row, Runner, fetch
 from vfs_core.errors import CorruptStore
 from vfs_core.path import space_of, split
 from vfs_core.visibility import DirectoryClass, NodeClass
@@ -22,7 +20,7 @@ class Classes:
         self._plain: dict[tuple[str, str, int], int] = {}
         self._pending: list[int] = []
 
-    def get(self, id: int, connection: apsw.Connection | None = None) -> AnyClass:
+    def get(self, id: int, connection: Runner | None = None) -> AnyClass:
         """The class of an id; `connection` sees those of its own transaction."""
         known = self._by_id.get(id)
         if known is not None:
@@ -35,19 +33,19 @@ class Classes:
         self._by_id[id] = found
         return found
 
-    def directory(self, id: int, connection: apsw.Connection | None = None) -> DirectoryClass:
+    def directory(self, id: int, connection: Runner | None = None) -> DirectoryClass:
         """The directory class of an id."""
         found = self.get(id, connection)
         assert isinstance(found, DirectoryClass)
         return found
 
-    def node(self, id: int, connection: apsw.Connection | None = None) -> NodeClass:
+    def node(self, id: int, connection: Runner | None = None) -> NodeClass:
         """The node class of an id."""
         found = self.get(id, connection)
         assert isinstance(found, NodeClass)
         return found
 
-    def intern(self, connection: apsw.Connection, value: AnyClass) -> int:
+    def intern(self, connection: Runner, value: AnyClass) -> int:
         """The id of a class, made in the running transaction if it is new."""
         kind = "directory" if isinstance(value, DirectoryClass) else "node"
         key = value.key()
@@ -56,15 +54,16 @@ class Classes:
             return id
         rows = fetch(connection, "SELECT id FROM visibility WHERE kind = ? AND key = ?", (kind, key))
         if not rows:
-            connection.execute("INSERT INTO visibility (kind, key) VALUES (?, ?)", (kind, key))
-            rows = [(connection.last_insert_rowid(),)]
+            rows = fetch(
+                connection, "INSERT INTO visibility (kind, key) VALUES (?, ?) RETURNING id", (kind, key)
+            )
         id = int(rows[0][0])
         self._ids[kind, key] = id
         self._by_id.setdefault(id, value)
         self._pending.append(id)
         return id
 
-    def plain(self, connection: apsw.Connection, owner: str, group: str, mode: int) -> int:
+    def plain(self, connection: Runner, owner: str, group: str, mode: int) -> int:
         """The id of the node class without shares, by a shorter way."""
         id = self._plain.get((owner, group, mode))
         if id is None:
@@ -95,7 +94,7 @@ def parse(kind: str, key: str) -> AnyClass:
     return DirectoryClass.from_key(key) if kind == "directory" else NodeClass.from_key(key)
 
 
-def refresh_tree(connection: apsw.Connection, classes: Classes, path: str) -> None:
+def refresh_tree(connection: Runner, classes: Classes, path: str) -> None:
     """Bring the classes of the directory at `path`, and of all below it, in line with what is above them.
 
     Touches nothing below if the directory's own class does not change.
@@ -118,9 +117,7 @@ def refresh_tree(connection: apsw.Connection, classes: Classes, path: str) -> No
 _TREE = "SELECT d.id, d.path, d.visibility, n.visibility FROM directory d JOIN node n ON n.id = d.id"
 
 
-def _refresh(
-    connection: apsw.Connection, classes: Classes, above: DirectoryClass, row: Row
-) -> DirectoryClass:
+def _refresh(connection: Runner, classes: Classes, above: DirectoryClass, row: Row) -> DirectoryClass:
     """Bring one directory's class in line with the class above it, and return it."""
     id, path, old, own = row
     new = classes.intern(connection, above.enter(space_of(path), classes.node(own, connection)))

@@ -13,9 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import apsw
-
-from avm_builtin.storage.sqlite.connection import Row, fetch
+from avm_builtin.storage.sqlite.connection import Row, Runner, fetch
 from avm_builtin.storage.sqlite.trees import ZERO_LEAF, Trees, root_of
 from vfs_core.content import (
     CHUNK,
@@ -52,14 +50,14 @@ class Written(NamedTuple):
     body: bytes | None
 
 
-def create(connection: apsw.Connection, node: int, data: bytes) -> Written:
+def create(connection: Runner, node: int, data: bytes) -> Written:
     """Store the first content of a node."""
     if len(data) <= CHUNK:
-        return Written(len(data), leaf_hash(data) if data else EMPTY_HASH, data)
+        return tuple.__new__(Written, (len(data), leaf_hash(data) if data else EMPTY_HASH, data))
     return pour(connection, Stored(node, 0, 0, 0, b""), split_chunks(data))
 
 
-def replace(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
+def replace(connection: Runner, old: Stored, data: bytes) -> Written:
     """Store new content over `old` and keep what it replaces."""
     if len(data) > CHUNK:
         return pour(connection, old, split_chunks(data))
@@ -70,7 +68,7 @@ def replace(connection: apsw.Connection, old: Stored, data: bytes) -> Written:
     return create(connection, old.id, data)
 
 
-def pour(connection: apsw.Connection, old: Stored, chunks: Iterable[bytes]) -> Written:
+def pour(connection: Runner, old: Stored, chunks: Iterable[bytes]) -> Written:
     """Store a content given in chunks, all of CHUNK bytes but the last, over `old`: one chunk in memory at a time.
 
     `old.version` 0 is a node that is being made.
@@ -100,7 +98,7 @@ def pour(connection: apsw.Connection, old: Stored, chunks: Iterable[bytes]) -> W
 
 
 def put_chunk(
-    connection: apsw.Connection,
+    connection: Runner,
     old: Stored,
     position: int,
     leaf: bytes,
@@ -127,13 +125,13 @@ def put_chunk(
         _insert_chunk(connection, old.id, position, leaf, chunk)
 
 
-def _highest(connection: apsw.Connection, node: int) -> int:
+def _highest(connection: Runner, node: int) -> int:
     """The highest position at which an old chunk is kept; -1 if none is."""
     rows = fetch(connection, "SELECT max(position) FROM old_chunk WHERE node = ?", (node,))
     return -1 if rows[0][0] is None else int(rows[0][0])
 
 
-def append(connection: apsw.Connection, trees: Trees, old: Stored, data: bytes) -> Written:
+def append(connection: Runner, trees: Trees, old: Stored, data: bytes) -> Written:
     """Store `data` behind `old`, touching only its last chunk."""
     if old.body is not None:
         whole = old.body + data
@@ -152,7 +150,7 @@ def append(connection: apsw.Connection, trees: Trees, old: Stored, data: bytes) 
     return Written(size, trees.root(connection, old.id, old.size, size, position, end), None)
 
 
-def chunk_at(connection: apsw.Connection, node: int, position: int) -> bytes | None:
+def chunk_at(connection: Runner, node: int, position: int) -> bytes | None:
     """The present chunk at a position; None for a hole."""
     rows = fetch(connection, "SELECT body FROM chunk WHERE node = ? AND position = ?", (node, position))
     return rows[0][0] if rows else None
@@ -168,9 +166,7 @@ def assemble(size: int, chunks: list[Row]) -> bytes:
     return bytes(content)
 
 
-def at_sequence(
-    connection: apsw.Connection, current: Stored, version: int, sequence: int, size: int
-) -> bytes | None:
+def at_sequence(connection: Runner, current: Stored, version: int, sequence: int, size: int) -> bytes | None:
     """The content that the journal row `sequence` committed as `version`, or None if it is not kept.
 
     `size` is the row's. Runs in the caller's read transaction.
@@ -211,7 +207,7 @@ def at_sequence(
     return assemble(size, chunks)
 
 
-def is_intact(connection: apsw.Connection, stored: Stored, expected: bytes | None) -> bool:
+def is_intact(connection: Runner, stored: Stored, expected: bytes | None) -> bool:
     """Whether the current content has the hash that its row says. Holds one chunk at a time."""
     if stored.body is not None:
         return len(stored.body) == stored.size and content_hash(stored.body) == expected
@@ -224,7 +220,7 @@ def is_intact(connection: apsw.Connection, stored: Stored, expected: bytes | Non
     return root_of(connection, stored.id, stored.size) == expected
 
 
-def _has_chunks(connection: apsw.Connection, node: int, sequence: int) -> bool:
+def _has_chunks(connection: Runner, node: int, sequence: int) -> bool:
     return bool(
         fetch(
             connection, "SELECT 1 FROM old_chunk WHERE node = ? AND sequence >= ? LIMIT 1", (node, sequence)
@@ -232,7 +228,7 @@ def _has_chunks(connection: apsw.Connection, node: int, sequence: int) -> bool:
     )
 
 
-def keep_body(connection: apsw.Connection, old: Stored, new: bytes | None) -> None:
+def keep_body(connection: Runner, old: Stored, new: bytes | None) -> None:
     """Keep an inline body, as a delta against the content that follows it where that is inline too."""
     assert old.body is not None
     if new is None or old.version % FULL_EVERY == 0:
@@ -242,7 +238,7 @@ def keep_body(connection: apsw.Connection, old: Stored, new: bytes | None) -> No
     connection.execute("INSERT INTO old_body (sequence, prefix, suffix, body) VALUES (?, ?, ?, ?)", row)
 
 
-def _keep_chunk(connection: apsw.Connection, old: Stored, position: int, known: bool) -> None:
+def _keep_chunk(connection: Runner, old: Stored, position: int, known: bool) -> None:
     """Keep the chunk at a position, or that there was a hole."""
     if known:
         connection.execute(
@@ -257,7 +253,7 @@ def _keep_chunk(connection: apsw.Connection, old: Stored, position: int, known: 
         )
 
 
-def keep_chunks(connection: apsw.Connection, old: Stored, start: int) -> None:
+def keep_chunks(connection: Runner, old: Stored, start: int) -> None:
     """Move the chunks from position `start` on to the old ones, and mark a hole at the last position."""
     connection.execute(
         "INSERT INTO old_chunk (node, position, sequence, body) "
@@ -270,13 +266,13 @@ def keep_chunks(connection: apsw.Connection, old: Stored, start: int) -> None:
         _keep_chunk(connection, old, last, False)
 
 
-def _insert_chunk(connection: apsw.Connection, node: int, position: int, leaf: bytes, body: bytes) -> None:
+def _insert_chunk(connection: Runner, node: int, position: int, leaf: bytes, body: bytes) -> None:
     connection.execute(
         "INSERT INTO chunk (node, position, hash, body) VALUES (?, ?, ?, ?)", (node, position, leaf, body)
     )
 
 
-def _update_chunk(connection: apsw.Connection, node: int, position: int, leaf: bytes, body: bytes) -> None:
+def _update_chunk(connection: Runner, node: int, position: int, leaf: bytes, body: bytes) -> None:
     connection.execute(
         "UPDATE chunk SET hash = ?, body = ? WHERE node = ? AND position = ?", (leaf, body, node, position)
     )

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from bisect import bisect_right
 
 from avm_builtin.storage.sqlite import forget
 from avm_builtin.storage.sqlite.connection import Database, Row
@@ -65,11 +67,26 @@ class SqlitePast(Past):
 
     def version_at(self, node: int, sequence: int) -> Version | None:
         rows = self._database.rows(
-            f"SELECT {JOURNAL} FROM journal WHERE node = ? AND hash IS NOT NULL AND sequence <= ? "
+            f"SELECT {JOURNAL} FROM journal WHERE node = ? AND version <= ? AND hash IS NOT NULL AND sequence <= ? "
             "ORDER BY version DESC LIMIT 1",
-            (node, sequence),
+            (node, self._number_at(node, sequence), sequence),
         )
         return version_from(rows[0], self._names) if rows else None
+
+    def _number_at(self, node: int, sequence: int) -> int:
+        """The number of the last version at a moment: the two grow together, but only versions have an index."""
+        rows = self._database.rows("SELECT max(version) FROM journal WHERE node = ?", (node,))
+        numbers = range(1, (rows[0][0] or 0) + 1)
+        return bisect_right(numbers, sequence, key=lambda number: self._committed(node, number))
+
+    def _committed(self, node: int, version: int) -> int:
+        """The journal row that committed a version, or the next one there is."""
+        rows = self._database.rows(
+            "SELECT sequence FROM journal WHERE node = ? AND version >= ? AND hash IS NOT NULL "
+            "ORDER BY version, sequence LIMIT 1",
+            (node, version),
+        )
+        return int(rows[0][0]) if rows else sys.maxsize
 
     def superseded(self, node: int, version: int) -> int | None:
         rows = self._database.rows(
@@ -83,9 +100,16 @@ class SqlitePast(Past):
         rows = self._database.rows(
             """SELECT n.meta, NULL, 0 FROM node n WHERE n.id = ?1
                UNION ALL SELECT NULL, details, sequence FROM journal
-               WHERE node = ?1 AND sequence > ?2 AND details IS NOT NULL AND operation IN (?3, ?4, ?5)
-               ORDER BY 3 DESC""",
-            (node, sequence, journal.META, journal.WRITE, journal.APPEND),
+               WHERE node = ?1 AND version >= ?6 AND sequence > ?2 AND details IS NOT NULL
+               AND operation IN (?3, ?4, ?5) ORDER BY 3 DESC""",
+            (
+                node,
+                sequence,
+                journal.META,
+                journal.WRITE,
+                journal.APPEND,
+                self._number_at(node, sequence),
+            ),
         )
         if not rows:
             return "{}"
@@ -168,12 +192,14 @@ class SqlitePast(Past):
         agent: str | None = None,
     ) -> list[Change]:
         wanted = ["sequence > ?1", "(?2 IS NULL OR sequence < ?2)"]
+        order = "sequence DESC"
         if node is not None:
             wanted.append("node = ?4")
+            order = "version DESC, sequence DESC"  # the same, by the index
         if agent is not None:
             wanted.append("agent = (SELECT id FROM user WHERE name = ?5)")
         rows = self._database.rows(
-            f"SELECT {JOURNAL}, ?4, ?5 FROM journal WHERE {' AND '.join(wanted)} ORDER BY sequence DESC LIMIT ?3",
+            f"SELECT {JOURNAL}, ?4, ?5 FROM journal WHERE {' AND '.join(wanted)} ORDER BY {order} LIMIT ?3",
             (since, before, limit, node, agent),
         )
         return [change_from(row, self._names) for row in rows]

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import apsw
-
 from avm_builtin.storage.sqlite import contents
-from avm_builtin.storage.sqlite.connection import fetch
+from avm_builtin.storage.sqlite.connection import Runner, fetch
 from avm_builtin.storage.sqlite.contents import Stored, Written
 from avm_builtin.storage.sqlite.trees import ZERO_LEAF, Trees
 from vfs_core.content import CHUNK, leaf_hash
 from vfs_core.storage import Snapshot
 
 
-def read(connection: apsw.Connection, stored: Stored, offset: int, size: int) -> bytes:
+def read(connection: Runner, stored: Stored, offset: int, size: int) -> bytes:
     """At most `size` bytes from `offset` on; fewer at the end, none behind it."""
     end = min(offset + size, stored.size)
     if offset >= end:
@@ -40,7 +38,7 @@ def read(connection: apsw.Connection, stored: Stored, offset: int, size: int) ->
 
 
 def write(
-    connection: apsw.Connection,
+    connection: Runner,
     trees: Trees,
     old: Stored,
     offset: int,
@@ -66,9 +64,7 @@ def write(
     return Written(size, trees.root(connection, old.id, old.size, size, first, last), None)
 
 
-def truncate(
-    connection: apsw.Connection, trees: Trees, old: Stored, size: int, snapshot: Snapshot | None
-) -> Written:
+def truncate(connection: Runner, trees: Trees, old: Stored, size: int, snapshot: Snapshot | None) -> Written:
     """Cut the content, or let it grow by a hole."""
     if old.body is not None and size <= CHUNK:
         return _inline(connection, old, old.body[:size].ljust(size, b"\0"), snapshot)
@@ -101,13 +97,13 @@ def rechunk(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(waiting)
 
 
-def _inline(connection: apsw.Connection, old: Stored, body: bytes, snapshot: Snapshot | None) -> Written:
+def _inline(connection: Runner, old: Stored, body: bytes, snapshot: Snapshot | None) -> Written:
     keeping = _Keeping(connection, old, snapshot)
     keeping.body(None if snapshot else body)
     return contents.create(connection, old.id, body)
 
 
-def _as_chunks(connection: apsw.Connection, old: Stored, size: int, keeping: _Keeping) -> None:
+def _as_chunks(connection: Runner, old: Stored, size: int, keeping: _Keeping) -> None:
     """Make the content a chunked one of `size` bytes: out of an inline one, or its last chunk filled up."""
     if old.body is not None:
         keeping.body(None)
@@ -126,7 +122,7 @@ def _as_chunks(connection: apsw.Connection, old: Stored, size: int, keeping: _Ke
 class _Keeping:
     """Keeps of what a change replaces what the snapshot asks for."""
 
-    def __init__(self, connection: apsw.Connection, old: Stored, snapshot: Snapshot | None) -> None:
+    def __init__(self, connection: Runner, old: Stored, snapshot: Snapshot | None) -> None:
         self._connection = connection
         self._old = old
         own = snapshot is not None and snapshot.version == old.version and old.sequence > snapshot.since

@@ -43,15 +43,15 @@ class Names:
 
     def stat(self, row: Row) -> Stat:
         """A Stat from a row that begins with the columns STAT."""
+        # On the path of every read: Stat(...), or (..., *row[5:16]), would take twice the time.
         try:
-            owner, group = self.users[row[3]], self.groups[row[4]]
-        except KeyError:
+            head = row[0], KINDS[row[1]], row[2], self.users[row[3]], self.groups[row[4]]
+        except (KeyError, IndexError):
             self.refresh()
             if row[3] not in self.users or row[4] not in self.groups or not 0 <= row[1] < len(KINDS):
                 raise CorruptStore(f"node {row[0]} has an unknown owner or kind; type: avm doctor") from None
-            owner, group = self.users[row[3]], self.groups[row[4]]
-        # Not Stat(...): on the path of every read, a named tuple's constructor is a third of what this costs.
-        return tuple.__new__(Stat, (row[0], KINDS[row[1]], row[2], owner, group, *row[5:16]))
+            head = row[0], KINDS[row[1]], row[2], self.users[row[3]], self.groups[row[4]]
+        return tuple.__new__(Stat, head + row[5:16])
 
     def user(self, id: int) -> str:
         """The name of a user id."""

@@ -6,9 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import apsw
-
-from avm_builtin.storage.sqlite.connection import Row, fetch
+from avm_builtin.storage.sqlite.connection import Row, Runner, fetch
 from avm_builtin.storage.sqlite.rows import STAT, STAT_WIDTH
 from vfs_core import journal
 
@@ -33,7 +31,7 @@ class Deleted(NamedTuple):
     """Id of that directory's class then; None if the deletion did not record it."""
 
 
-def find(connection: apsw.Connection, node: int) -> Deleted | None:
+def find(connection: Runner, node: int) -> Deleted | None:
     """A deleted node that can be restored."""
     rows = fetch(
         connection,
@@ -54,7 +52,7 @@ def find(connection: apsw.Connection, node: int) -> Deleted | None:
     return Deleted(row[:STAT_WIDTH], path, sequence, time_ns, agent, directory, name, within)
 
 
-def deleted_with(connection: apsw.Connection, directory: int, top: int) -> Iterator[int]:
+def deleted_with(connection: Runner, directory: int, top: int) -> Iterator[int]:
     """The nodes in a deleted directory that went with it when `top` was deleted."""
     for node, details in fetch(
         connection,
@@ -66,7 +64,7 @@ def deleted_with(connection: apsw.Connection, directory: int, top: int) -> Itera
             yield node
 
 
-def keep_name(connection: apsw.Connection, directory: int, name: str, until: int) -> None:
+def keep_name(connection: Runner, directory: int, name: str, until: int) -> None:
     """Remember a name that the journal row `until` takes away."""
     connection.execute(
         "INSERT INTO old_name (directory, name, until, node, since) SELECT directory, name, ?1, node, "

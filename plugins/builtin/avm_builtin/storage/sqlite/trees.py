@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from hashlib import blake2b
-
-import apsw
+from typing import TYPE_CHECKING
 
 from vfs_core.content import CHUNK, leaf_hash, sparse_root
+
+if TYPE_CHECKING:
+    from avm_builtin.storage.sqlite.connection import Runner
 
 ZERO_LEAF = leaf_hash(bytes(CHUNK))
 _HASH = 32
@@ -21,7 +23,7 @@ _FEWEST, _MOST = 64, 2**18
 _REMEMBERED = 4
 
 
-def root_of(connection: apsw.Connection, node: int, size: int) -> bytes:
+def root_of(connection: Runner, node: int, size: int) -> bytes:
     """The hash of the present content, worked out from those of its chunks; holes cost nothing."""
     return sparse_root(_count(size), _leaves(connection, node, size), ZERO_LEAF)
 
@@ -32,9 +34,7 @@ class Trees:
     def __init__(self) -> None:
         self._trees: OrderedDict[int, _Tree] = OrderedDict()
 
-    def root(
-        self, connection: apsw.Connection, node: int, old_size: int, size: int, first: int, last: int
-    ) -> bytes:
+    def root(self, connection: Runner, node: int, old_size: int, size: int, first: int, last: int) -> bytes:
         """The hash of the present content, of which the chunks from `first` to `last` have been changed.
 
         What is between the ends of the content before (`old_size`) and now may have changed too.
@@ -116,9 +116,7 @@ def _count(size: int) -> int:
     return -(-size // CHUNK)
 
 
-def _leaves(
-    connection: apsw.Connection, node: int, size: int, first: int = 0, last: int = 2**62
-) -> dict[int, bytes]:
+def _leaves(connection: Runner, node: int, size: int, first: int = 0, last: int = 2**62) -> dict[int, bytes]:
     """The hashes of the chunks from `first` to `last` that are no whole holes."""
     end, leaves = _count(size) - 1, {}
     if size % CHUNK and first <= end <= last:
