@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import json
 import random
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -18,26 +17,8 @@ from vfs_core.kernel import Kernel
 from vfs_core.session import Session
 from vfs_core.types import Kind
 
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Avm = Callable[..., Done]
-
-
-@pytest.fixture
-def avm(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Avm:
-    """Runs the command line."""
-
-    def run(*arguments: str | Path) -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        code = main([str(each) for each in arguments])
-        return Done(code, *capfd.readouterr())
-
-    return run
+Avm = Callable[..., Any]
+"""The fixture `avm` (conftest.py)."""
 
 
 @pytest.fixture

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from avm_builtin.frontends.cli.app import main
 from avm_builtin.frontends.cli.commands.init import BOUNDARY
 from vfs_core.kernel import Kernel
 
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Avm = Callable[..., Done]
-
-
-@pytest.fixture
-def avm(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Avm:
-    def run(*arguments: str | Path, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main([str(each) for each in arguments])
-        return Done(code, *capfd.readouterr())
-
-    return run
+Avm = Callable[..., Any]
+"""The fixture `avm` (conftest.py)."""
 
 
 # --- init and config -----------------------------------------------------------------------------
@@ -145,7 +122,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_commands_of_plugins_are_like_our_own(avm: Avm, plugin: str) -> None:
     avm("write", "x", "--content", "hello ")
-    assert avm("shout", "/memory/x", "-a", "bob") == Done(0, "HELLO bob\n", "")
+    assert avm("shout", "/memory/x", "-a", "bob") == (0, "HELLO bob\n", "")
     listed = avm("--help").out.split("Third parties:\n")[1]
     assert listed.split()[:3] == ["shout", "Print", "loudly"]
     assert "--agent" in avm("shout", "--help").out
@@ -195,7 +172,7 @@ def test_plugins_lists_what_works_what_failed_and_why(avm: Avm, plugin: str) -> 
 # --- doctor --------------------------------------------------------------------------------------
 
 
-def findings(done: Done) -> dict[str, dict[str, str]]:
+def findings(done: Any) -> dict[str, dict[str, str]]:
     return {each["subject"]: each for each in done.json}
 
 

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
-import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from avm_builtin.frontends.cli.app import main
 from avm_builtin.frontends.cli.errors import EXIT_CODES, exit_code
 from vfs_core import errors
 
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Avm = Callable[..., Done]
-
-
-@pytest.fixture
-def avm(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Avm:
-    """Runs the command line with the given standard input."""
-
-    def run(*arguments: str, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main(list(arguments))
-        return Done(code, *capfd.readouterr())
-
-    return run
+Avm = Callable[..., Any]
+"""The fixture `avm` (conftest.py)."""
 
 
 def write(avm: Avm, *paths: str) -> None:
@@ -91,7 +65,7 @@ def test_metadata_without_a_key_is_refused(avm: Avm, given: str) -> None:
 def test_cat_goes_on_after_a_path_that_fails_and_ends_with_its_code(avm: Avm) -> None:
     write(avm, "a", "b")
     done = avm("cat", "a", "nothing", "b")
-    assert done == Done(3, "content of acontent of b", "avm: /memory/nothing: not found\n")
+    assert done == (3, "content of acontent of b", "avm: /memory/nothing: not found\n")
     assert [each["path"] for each in avm("cat", "a", "b", "--json").json] == ["/memory/a", "/memory/b"]
 
 
@@ -208,7 +182,7 @@ def test_search_can_be_limited_by_number_tag_and_place(avm: Avm) -> None:
     assert len(found("-n", "1")) == 1
     assert found("--tag", "t") == ["/memory/a", "/memory/d/c"]
     assert found("--in", "d") == ["/memory/d/c"]
-    assert avm("search", "quokka", "--in", "nowhere") == Done(6, "", "nothing found\n")
+    assert avm("search", "quokka", "--in", "nowhere") == (6, "", "nothing found\n")
     assert avm("search", "quokka", "--limit", "0").code == 2
     assert avm("search").code == 2
 

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from avm_builtin.frontends.cli.app import main
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Avm = Callable[..., Done]
-
-
-@pytest.fixture
-def avm(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Avm:
-    def run(*arguments: str | Path, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main([str(each) for each in arguments])
-        return Done(code, *capfd.readouterr())
-
-    return run
+Avm = Callable[..., Any]
+"""The fixture `avm` (conftest.py)."""
 
 
 @pytest.fixture

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
-from avm_builtin.frontends.cli.app import main
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Avm = Callable[..., Done]
-
-
-@pytest.fixture
-def avm(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Avm:
-    """Runs the command line."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-        code = main(list(arguments))
-        return Done(code, *capfd.readouterr())
-
-    return run
+Avm = Callable[..., Any]
+"""The fixture `avm` (conftest.py)."""
 
 
 @pytest.fixture

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm_builtin.frontends.cli.app import main
 from avm_builtin.frontends.cli.progress import Progress
 from avm_builtin.frontends.cli.transfer.intake import Intake, free_path
 from avm_builtin.frontends.cli.transfer.lines import Record
@@ -22,24 +19,8 @@ from avm_builtin.frontends.cli.transfer.outcome import Outcome
 from vfs_core.kernel import Kernel
 from vfs_core.path import split_suffix
 
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Avm = Callable[..., Done]
-
-
-@pytest.fixture
-def avm(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Avm:
-    def run(*arguments: str | Path, stdin: bytes = b"") -> Done:
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = main([str(each) for each in arguments])
-        return Done(code, *capfd.readouterr())
-
-    return run
+Avm = Callable[..., Any]
+"""The fixture `avm` (conftest.py)."""
 
 
 NOTES = {
@@ -89,7 +70,7 @@ def test_json_lines_bring_everything_into_another_store(avm: Avm, filled: None, 
     assert avm("import", lines, "-a", "bob", "--db", other).err == "6 notes imported\n"
     assert state(other) == state()
     again = avm("import", lines, "-a", "bob", "--db", other)
-    assert again == Done(0, "", "0 notes imported, 6 unchanged\n")
+    assert again == (0, "", "0 notes imported, 6 unchanged\n")
     assert state(other) == state()
 
 

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vfs_core import hindsight, journal, keeping, scanning
+from vfs_core import hindsight, journal, keeping
 from vfs_core.errors import (
     Denied,
     NoSpace,
@@ -294,6 +293,10 @@ def _living(session: Session, texts: set[str]) -> set[str]:
 
 
 def _scan(files: Sequence[str], texts: Sequence[str]) -> list[Trace]:
+    import subprocess
+
+    from vfs_core import scanning
+
     done = subprocess.run(
         [sys.executable, "-I", scanning.__file__],
         input=json.dumps({"files": list(files), "texts": list(texts)}),

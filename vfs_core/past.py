@@ -23,15 +23,19 @@ class NameThen(NamedTuple):
     """None: it still is."""
 
 
+EXPIRED_UNSEEN = 1 << 61
+"""Added to the id of a node that has expired and nobody has come upon yet: its place in the trash."""
+
+
 class Trashed(NamedTuple):
-    """A node without a name, which `Transaction.restore` can bring back. `stat` is as it was."""
+    """A node that is deleted, or has expired, and that `Transaction.restore` can bring back. `stat` is as it was."""
 
     path: str
     stat: Stat
     own: int
     """Id of its NodeClass."""
     sequence: int
-    """The journal row that deleted it."""
+    """The journal row that deleted it; EXPIRED_UNSEEN and more where there is none yet."""
     time_ns: int
     by: str
     """The agent that deleted it."""
@@ -105,7 +109,7 @@ class Past(ABC):
 
     @abstractmethod
     def trash(self, before: int | None = None, limit: int = 100, *, node: int | None = None) -> list[Trashed]:
-        """Deleted nodes that can be restored, last deleted first, deleted before a row."""
+        """Deleted and expired nodes that can be restored, last deleted first, deleted before a row."""
 
     @abstractmethod
     def deleted_at(self, path: str) -> list[Trashed]:

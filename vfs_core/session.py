@@ -42,7 +42,7 @@ from vfs_core.keeping import Backup
 from vfs_core.meta import normalize_tags, tags_of
 from vfs_core.moments import Moment, as_ns
 from vfs_core.names import check_agent_name
-from vfs_core.past import Trashed
+from vfs_core.past import EXPIRED_UNSEEN, Trashed
 from vfs_core.path import MEMORY, PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
@@ -589,7 +589,7 @@ class Session:
         trashed = hindsight.find_trashed(self._view, source.path)
         with self.transaction() as tx:
             again = tx.trashed(trashed.stat.id)
-            if again is None or again.sequence != trashed.sequence:
+            if again is None or (again.sequence != trashed.sequence and trashed.sequence < EXPIRED_UNSEEN):
                 raise NotFound.at(source.path)
             moved = tx.restore(trashed.stat.id, target)
             self.check_moved(moved)

@@ -164,7 +164,7 @@ def test_notes_that_the_index_should_not_have_are_found_and_dropped(session: Ses
     session.write("/memory/expiring", "expires")
     session.set_expiry("/memory/expiring", 1)
     assert not index_errors(session)
-    gone = session.store.past.trash(limit=1)[0].stat.id
+    gone = next(each.stat.id for each in session.store.past.trash() if each.path == "/memory/gone")
     with backend._file.writing() as connection:
         connection.execute("UPDATE document SET node = ? WHERE node = ?", (gone, node))
     assert index_errors(session) == ({node}, {gone})

@@ -105,7 +105,7 @@ class MemoryPast(Past):
 
     def trash(self, before: int | None = None, limit: int = 100, *, node: int | None = None) -> list[Trashed]:
         state = self._present()
-        found = [state.trashed(id) for id in state.trash if node in (None, id)]
+        found = [state.trashed(id) for id in state.nodes if node in (None, id)]
         chosen = [each for each in found if each and (before is None or each.sequence < before)]
         return sorted(chosen, key=lambda each: -each.sequence)[:limit]
 

@@ -13,7 +13,7 @@ from vfs_core.errors import (
     Invalid,
 )
 from vfs_core.meta import EMPTY
-from vfs_core.past import Trashed
+from vfs_core.past import EXPIRED_UNSEEN, Trashed
 from vfs_core.path import is_within, join, space_of, split
 from vfs_core.storage import (
     Found,
@@ -168,6 +168,10 @@ class State:
     def trashed(self, id: int) -> Trashed | None:
         """A deleted node."""
         deletion, node = self.trash.get(id), self.nodes.get(id)
+        if node is not None and node.expires_ns is not None and node.expires_ns <= time.time_ns():
+            for path in self.names_of(id):
+                unseen = EXPIRED_UNSEEN + id
+                return Trashed(path, node.stat(), node.own, unseen, node.expires_ns, node.who.owner)
         if deletion is None or node is None:
             return None
         time_ns = self.journal[deletion.sequence - 1].change.time_ns

@@ -275,10 +275,17 @@ class MemoryTransaction(Transaction):
 
     def trashed(self, node: int) -> Trashed | None:
         self._alive()
+        self._come_upon(node)
         return self.state.trashed(node)
+
+    def _come_upon(self, node: int) -> None:
+        """Take its names away from a node that has expired."""
+        for name in self.state.names_of(node):
+            self._expire(name)
 
     def restore(self, node: int, to: str | None = None) -> Moved:
         self._alive()
+        self._come_upon(node)
         before = self.state.copy(), set(self.touched), self.everything
         if node not in self.state.trash:
             raise NotFound(f"there is no deleted node @{node} to restore")

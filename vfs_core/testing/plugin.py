@@ -11,6 +11,7 @@ pytest.register_assert_rewrite(
     "vfs_core.testing.stores",
     "vfs_core.testing.store_contents",
     "vfs_core.testing.store_files",
+    "vfs_core.testing.store_forget",
     "vfs_core.testing.store_names",
     "vfs_core.testing.store_past",
     "vfs_core.testing.store_rights",

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from vfs_core.content import CHUNK
 from vfs_core.errors import VfsError
-from vfs_core.storage import Store, Transaction, allow_all
+from vfs_core.past import Retention
+from vfs_core.storage import Check, Store, Transaction, allow_all
 from vfs_core.testing.memory_store import FOUNDER, MemoryStore
 from vfs_core.testing.store_help import AKASHI, KURO, Asked, Recorder, StoreFixtures, in_trash, known, tree_at
 from vfs_core.types import Access, Kind, Origin
@@ -128,15 +130,20 @@ class Dice:
         return f"{name} {steps[name][1]}", steps[name][2]
 
 
-def outcome(
-    store: Store, origin: Origin, change: Callable[[Transaction], object], recorder: Recorder
-) -> object:
+def outcome(store: Store, origin: Origin, change: Callable[[Transaction], object], recorder: Check) -> object:
     """What a change returns, or that it failed and how."""
     try:
         with store.transaction(origin, recorder) as transaction:
             return change(transaction)
     except VfsError as error:
         return type(error)
+
+
+def forget_deleted(dice: Dice, path: str, transaction: Transaction) -> object:
+    """Forget what was deleted last at a path."""
+    ids = dice.deleted(transaction, path)
+    transaction.forget(ids[-1] if ids else 10**9, lambda trashed: None)
+    return len(ids)
 
 
 class StoreModelTests(StoreFixtures):
@@ -173,6 +180,45 @@ class StoreModelTests(StoreFixtures):
             assert tree_at(store, mine_then) == tree, f"as of {mine_then}, after\n{history}"
             assert tree_at(model, theirs_then) == tree, f"as of {theirs_then} in the model, after\n{history}"
         assert [finding for finding in store.verify() if finding.level == "fail"] == [], "\n".join(done)
+
+    @pytest.mark.parametrize("seed", range(200, 204))
+    def test_random_changes_with_forgetting_and_retention(
+        self, store: Store, model: Store, seed: int
+    ) -> None:
+        dice = Dice(seed)
+        done: list[str] = []
+        for _ in range(STEPS):
+            pick = dice.random.random()
+            if pick < 0.08:
+                path = dice.path()
+                done.append(f"forget what was deleted at {path}")
+                outcomes = [
+                    outcome(each, AKASHI, partial(forget_deleted, dice, path), allow_all)
+                    for each in (store, model)
+                ]
+                assert same(*outcomes), "\n".join(done)
+            elif pick < 0.12:
+                retention = Retention(
+                    dice.random.choice((0, 10**18)),
+                    dice.random.choice((0, 2)),
+                    dice.random.choice((0, 10**18)),
+                )
+                done.append(f"purge by {retention}")
+                for each in (store, model):
+                    after: int | None = 0
+                    while after is not None:
+                        after = each.purge(AKASHI, retention, 3, after).after
+            else:
+                words, change = dice.step()
+                origin = dice.origin()
+                done.append(f"{origin.agent}: {words}")
+                assert same(*(outcome(each, origin, change, allow_all) for each in (store, model))), (
+                    "\n".join(done)
+                )
+            assert known(store) == known(model), "\n".join(done)
+            assert in_trash(store) == in_trash(model), "\n".join(done)
+        assert [finding for finding in store.verify() if finding.level == "fail"] == [], "\n".join(done)
+        assert [finding for finding in model.verify() if finding.level == "fail"] == []
 
     @pytest.mark.parametrize("seed", range(100, 103))
     def test_random_changes_in_one_transaction(self, store: Store, model: Store, seed: int) -> None:

@@ -258,6 +258,30 @@ class StorePastTests(StoreFixtures):
         assert put(store, A, b"new").version == 1
         assert id_of(store, A) != node
 
+    def test_what_has_expired_is_in_the_trash_before_anybody_comes_upon_it(self, store: Store) -> None:
+        for path in (A, B, f"{D}/x"):
+            put(store, path, path.encode())
+        nodes = [id_of(store, path) for path in (A, B, f"{D}/x")]
+        deleted = self.delete(store, D)
+        head = self.expire(store, B)
+        self.expire(store, A)
+        pages = []
+        before: int | None = None
+        while page := store.past.trash(before, 1):
+            pages += page
+            before = page[-1].sequence
+        assert [each.stat.id for each in pages] == [nodes[1], nodes[0], deleted, nodes[2]]
+        assert [(each.path, each.by) for each in pages[:2]] == [(B, "akashi"), (A, "akashi")]
+        assert store.past.trash(node=nodes[0])[0].path == A
+        assert self.now(store) == head + 1
+        self.restore(store, nodes[0])
+        assert store.read(A).data == A.encode()
+        with store.transaction(AKASHI, allow_all) as transaction:
+            found = transaction.trashed(nodes[1])
+            assert found is not None
+            transaction.forget(nodes[1], lambda each: None)
+        assert [each.path for each in store.past.trash()] == [D, f"{D}/x"]
+
     def test_an_expired_note_is_its_owners_in_the_trash_whoever_came_upon_it(self, store: Store) -> None:
         put(store, A, b"old")
         self.expire(store, A)

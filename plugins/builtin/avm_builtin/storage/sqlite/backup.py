@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -104,6 +102,9 @@ def examine(path: Path) -> tuple[int, Head]:
 @contextmanager
 def working_copy(source: Path, beside: str) -> Iterator[Path]:
     """A private copy of a backup in the store's directory, which goes away at the end."""
+    import shutil
+    import tempfile
+
     directory = Path(tempfile.mkdtemp(prefix=".restoring-", dir=Path(beside).parent))
     try:
         path = directory / "copy.db"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 from avm_builtin.storage.sqlite import forget
 from avm_builtin.storage.sqlite.connection import Database, Row
@@ -18,7 +19,7 @@ from avm_builtin.storage.sqlite.rows import (
 )
 from vfs_core import journal
 from vfs_core.meta import merge
-from vfs_core.past import NameThen, Past, Trashed
+from vfs_core.past import EXPIRED_UNSEEN, NameThen, Past, Trashed
 from vfs_core.path import split
 from vfs_core.types import Change, Stat, Version
 
@@ -123,7 +124,29 @@ class SqlitePast(Past):
                 ORDER BY n.deleted_sequence DESC LIMIT ?2""",
             (before, limit, node),
         )
-        return [self._trashed(row) for row in rows]
+        expired = self._expired(before, limit, node)
+        return [*expired, *(self._trashed(row) for row in rows)][:limit]
+
+    def _expired(self, before: int | None, limit: int, node: int | None) -> list[Trashed]:
+        """What has expired and still has its names, since nobody has come upon it."""
+        highest = None if before is None else before - EXPIRED_UNSEEN
+        if highest is not None and highest <= 0:
+            return []
+        rows = self._database.rows(
+            f"""SELECT {STAT}, min(CASE d.path WHEN '/' THEN '' ELSE d.path END || '/' || m.name) FROM node n
+                JOIN name m ON m.node = n.id JOIN directory d ON d.id = m.directory
+                WHERE n.expires_ns <= ?1 AND (?2 IS NULL OR n.id < ?2) AND (?4 IS NULL OR n.id = ?4)
+                GROUP BY n.id ORDER BY n.id DESC LIMIT ?3""",
+            (time.time_ns(), highest, limit, node),
+        )
+        found = []
+        for *columns, path in rows:
+            stat = self._names.stat(tuple(columns))
+            expired = stat.expires_ns or 0
+            found.append(
+                Trashed(path, stat, columns[STAT_WIDTH - 2], EXPIRED_UNSEEN + stat.id, expired, stat.owner)
+            )
+        return found
 
     def deleted_at(self, path: str) -> list[Trashed]:
         rows = self._database.rows(*forget.deleted_at(path))

@@ -590,16 +590,26 @@ class SqliteTransaction(Transaction):
             raise NotEmpty(f"{path} holds more than you may remove") from None
 
     def trashed(self, node: int) -> Trashed | None:
+        self._come_upon(node)
         found = trash.find(self._connection, node)
         return None if found is None else self._trashed(found)
+
+    def _come_upon(self, node: int) -> None:
+        """Take its names away from a node that has expired."""
+        if self._sequence == _UNREAD:
+            self._start()
+        if self._execute(
+            "SELECT 1 FROM node WHERE id = ? AND links > 0 AND expires_ns <= ?", (node, self._now)
+        ):
+            for path in self.names(node):
+                self._locate(path)
 
     def _trashed(self, found: trash.Deleted) -> Trashed:
         stat, by = self._names.stat(found.row), self._names.user(found.agent)
         return Trashed(found.path, stat, found.row[_OWN], found.sequence, found.time_ns, by)
 
     def restore(self, node: int, to: str | None = None) -> Moved:
-        if self._sequence == _UNREAD:
-            self._start()
+        self._come_upon(node)
         found = trash.find(self._connection, node)
         if found is None:
             raise NotFound(f"there is no deleted node @{node} to restore")
