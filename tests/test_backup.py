@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +175,52 @@ def test_processes_go_on_writing_while_a_backup_is_put_back(session: Session, tm
     assert [writer.wait(60) for writer in writers] == [0, 0]
     assert failed(session) == []
     assert session.read(NOTE).text == "one"
+
+
+def test_what_is_written_until_a_backup_is_put_back_is_in_the_one_that_is_kept(
+    session: Session, other: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avm_builtin.storage.sqlite import backup
+
+    session.write(NOTE, "one")
+    made = session.backup(tmp_path / "copy.db")
+    put_back = backup.put_back
+
+    def put_back_late(*arguments: Any) -> Any:
+        other.write("/memory/late", "written at the last moment")
+        return put_back(*arguments)
+
+    monkeypatch.setattr(backup, "put_back", put_back_late)
+    kept = session.restore_backup(made.path)
+    assert not other.exists("/memory/late")
+    with Kernel(db=kept.path) as before:
+        assert before.session().read("/memory/late").text == "written at the last moment"
+        assert before.store.head() == kept.head
+
+
+def test_a_restoration_that_fails_leaves_store_and_backups_as_they_were(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from avm_builtin.storage.sqlite import backup
+
+    session.write(NOTE, "one")
+    made = session.backup(tmp_path / "copy.db")
+    session.write(NOTE, "two")
+    copies, head = session.copies(), session.store.head()
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("in the midst of it")
+
+    monkeypatch.setattr(backup, "_mark", fail)
+    with pytest.raises(RuntimeError):
+        session.restore_backup(made.path)
+    with pytest.raises(NotFound):
+        session.restore_backup(tmp_path / "nowhere")
+    assert (session.copies(), session.store.head(), session.read(NOTE).text) == (copies, head, "two")
+    directory = Path(session.store.location).parent
+    assert [path.name for path in directory.rglob("*") if path.suffix == ".db"] == ["avm.db"]
+    session.write(NOTE, "three")
+    assert failed(session) == []
 
 
 @pytest.mark.parametrize("damage", ["absent", "foreign", "empty", "garbled", "truncated", "broken chain"])

@@ -69,10 +69,11 @@ def restore_backup(session: Session, source: str | Path) -> Backup:
     """Back up what is there, then put `source` in its place."""
     require_keeper(session, "restore backups")
     kernel = session.kernel
+    if not kernel.has_store:
+        raise NotFound(f"there is no store at {kernel.location} yet")
     store = kernel.writable_store()
-    kept = backup(session, None, None)
-    store.restore_backup(Path(source).absolute(), session.origin)
-    return kept
+    path = _default_target(Path(store.location))
+    return Backup(path, store.restore_backup(Path(source).absolute(), session.origin, path))
 
 
 def record_export(session: Session, location: str, sequence: int) -> None:

@@ -553,10 +553,12 @@ class Store(ABC):
         """
         raise Unsupported(f"{self.location} has no backup of its own")
 
-    def restore_backup(self, source: Path, origin: Origin) -> Head:
-        """Put a backup in this store's place, in one step that every process notices; returns the backup's head.
+    def restore_backup(self, source: Path, origin: Origin, keep: Path) -> Head:
+        """Put a backup in this store's place, in one step that every process notices.
 
-        Raises NotFound, ForeignStore, NewerStore, CorruptStore, Unsupported.
+        What is there until then is backed up to `keep`, all of it; returns the head of that. On failure nothing has
+        changed, and `keep` is not there. Raises Exists, NoSpace, NotFound, ForeignStore, NewerStore, CorruptStore,
+        Unsupported.
         """
         raise Unsupported(f"{self.location} cannot be restored from a backup")
 

@@ -53,11 +53,7 @@ def copy(database: Database, target: Path, step: Step | None = None) -> Head:
             with _opened(partial) as destination:
                 _pour(source, destination, step)
                 destination.execute("PRAGMA journal_mode = DELETE")
-                head = Head(
-                    *fetch(destination, "SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1")[
-                        0
-                    ]
-                )
+                head = Head(*fetch(destination, _HEAD)[0])
         finally:
             source.close()
         flush(partial)
@@ -122,34 +118,42 @@ def working_copy(source: Path, beside: str) -> Iterator[Path]:
 
 
 def put_back(
-    database: Database, copy_path: Path, origin: Origin, announce: Callable[[str, int], None]
-) -> str:
-    """Make the live database what the copy is, in one transaction; returns its new uuid.
+    database: Database, copy_path: Path, origin: Origin, announce: Callable[[str, int], None], keep: Path
+) -> Head:
+    """Make the live database what the copy is, in one transaction, after copying what is there to `keep`.
 
-    `announce` is called with the new uuid and the sequence of the RESTORED row, with the write lock held, before
-    anybody can see it. Only with the database's mutex held.
+    Both happen under the write lock, so nothing that was acknowledged is in neither. `announce` is called with the
+    new uuid and the sequence of the RESTORED row, with the write lock held, before anybody can see it. Returns the
+    head of what was kept. Only with the database's mutex held.
     """
     new_uuid = str(uuid.uuid4())
     live = connect(database.path, writable=True, synchronous="FULL", busy_seconds=BUSY_SECONDS)
+    kept: Head | None = None
+    done = False
     try:
         with ExitStack() as stack:
             source = stack.enter_context(_opened(copy_path))
             backup: apsw.Backup = live.backup("main", source, "main")
             stack.callback(backup.close)
             stack.enter_context(database.exclusive(lambda: backup.step(0)))  # nobody else writes from here on
-            sequence = database.rows("SELECT max(sequence) FROM journal")[0][0] + 1
-            copies = database.rows("SELECT kind, location, time_ns, sequence FROM copy")
+            kept = copy(database, keep)
+            sequence = kept.sequence + 1
+            copies = database.rows("SELECT kind, location, time_ns, sequence FROM copy ORDER BY id")
+            copies.append((journal.BACKUP, str(keep), time.time_ns(), kept.sequence))
             with source:
                 sequence = _mark(source, sequence, origin, copies)
                 source.execute("UPDATE info SET value = ? WHERE key = 'uuid'", (new_uuid,))
             announce(new_uuid, sequence)
             while not backup.done:
                 backup.step(-1)
+            done = True
     except apsw.Error as error:
         raise database.translate(error) from error
     finally:
         live.close()
-    return new_uuid
+        if kept is not None and not done:
+            keep.unlink(missing_ok=True)
+    return kept
 
 
 def _mark(copy: apsw.Connection, sequence: int, origin: Origin, copies: list[Row]) -> int:

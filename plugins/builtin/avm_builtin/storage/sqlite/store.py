@@ -457,10 +457,10 @@ class SqliteStore(Store):
     def backup(self, target: Path, step: Callable[[int, int], None] | None = None) -> Head:
         return backup.copy(self._database, target, step)
 
-    def restore_backup(self, source: Path, origin: Origin) -> Head:
+    def restore_backup(self, source: Path, origin: Origin, keep: Path) -> Head:
         if not self.writable or self._database.in_memory:
             raise ReadOnly(self.read_only_reason or "a store in memory cannot be restored")
-        version, head = backup.examine(source)
+        version, _ = backup.examine(source)
         with backup.working_copy(source, self.location) as copy:
             if version < schema.VERSION:
                 database = Database(str(copy), durability="full", writable=True)
@@ -469,9 +469,9 @@ class SqliteStore(Store):
                 finally:
                     database.close()
             with self._database.mutex:
-                backup.put_back(self._database, copy, origin, self._announce_replacement)
+                kept = backup.put_back(self._database, copy, origin, self._announce_replacement, keep)
         self.bell.ring()
-        return head
+        return kept
 
     def _announce_replacement(self, uuid: str, sequence: int) -> None:
         self.bell.replace(_bell_identity(uuid, self._database), sequence)
