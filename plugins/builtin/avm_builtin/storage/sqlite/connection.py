@@ -44,6 +44,8 @@ BUSY_SECONDS = 30.0
 _FORK_SECONDS = 5.0
 """How long a fork waits for other threads' statements to end."""
 _JITTER = 0.002
+_TURN = 0.002
+"""Seconds for which a writer at normal durability may take the lock back before it queues behind others."""
 
 Row = tuple[Any, ...]
 Runner = apsw.Connection | apsw.Cursor
@@ -67,7 +69,7 @@ class Database:
             raise Invalid(f"durability is 'full' or 'normal', not {durability!r}")
         self.path = path
         self.in_memory = path == IN_MEMORY
-        self._queues = durability == "full" and not self.in_memory
+        self._queues = not self.in_memory
         self.durability = durability
         self.writable = writable
         self.mutex = threading.RLock()
@@ -79,6 +81,8 @@ class Database:
         self._gate = threading.Lock()
         self._forking: list[Any] = []
         self._lock_fd: int | None = None
+        self._turn = _TURN if durability == "normal" else 0.0
+        self._turn_ends = 0.0
         self._closed = False
         self.schema: int | None = None
         """The version of the tables that writing counts on, once it is known."""
@@ -165,9 +169,9 @@ class Database:
     def begin(self) -> apsw.Cursor:
         """Take the write lock and begin. Only with `mutex` held; ends with `commit` or `rollback`.
 
-        At full durability writers queue on a file lock, which is fair; at normal durability, where the lock is
-        held for microseconds, they retry with jitter, which is fair enough and cheaper. (SQLite's own busy
-        timeout starves some writers entirely.) Raises StoreBusy.
+        Writers queue on a file lock, which is fair: at full durability for each change, at normal durability, where
+        the lock is held for microseconds, for turns of some changes. (SQLite's own busy timeout starves some writers
+        entirely; retrying with jitter polls.) Raises StoreBusy.
         """
         cursor = self._cursor or self.cursor()
         try:
@@ -282,13 +286,23 @@ class Database:
                 self._lock_fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
             except OSError as error:
                 raise ReadOnly(f"{where}, where writers queue, cannot be opened: {error.strerror}") from error
-        # A turnstile: whoever has just written must pass it again, behind those who wait, so it cannot take the
-        # lock back before they have woken.
+        # A turn: whoever came by the lock may take it back for a while, for handing it over costs more than a write
+        # that waits for no disk.
+        if self._turn and time.monotonic() < self._turn_ends:
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                pass
+        # A turnstile: then it must pass this again, behind those who wait, so it cannot take the lock back before
+        # they have woken.
         fcntl.lockf(self._lock_fd, fcntl.LOCK_EX, 1)
         try:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         finally:
             fcntl.lockf(self._lock_fd, fcntl.LOCK_UN, 1)
+        if self._turn:
+            self._turn_ends = time.monotonic() + self._turn
 
     def _unqueue(self) -> None:
         if self._lock_fd is not None:
