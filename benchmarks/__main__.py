@@ -1,4 +1,4 @@
-"""`python -m benchmarks [part...] [--quick]`: measure, print a table, write results/<part>.json."""
+"""`python -m benchmarks [part...] [--quick] [--long]`: measure, print a table, write results/<part>.json."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ def main() -> None:
         "--quick", action="store_true", help="smaller and shorter, for a look; results/local/"
     )
     parser.add_argument(
+        "--long", action="store_true", help="also what takes many minutes: an import of 1,000,000 notes"
+    )
+    parser.add_argument(
         "--dir", type=Path, default=Path(tempfile.gettempdir()), help="where to make the stores"
     )
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    settings = Settings(arguments.quick, arguments.dir.resolve())
+    settings = Settings(arguments.quick, arguments.dir.resolve(), arguments.long)
     for part in arguments.parts or PARTS:
         start = time.perf_counter()
         rows = importlib.import_module(f"benchmarks.{part}").run(settings)

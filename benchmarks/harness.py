@@ -32,6 +32,8 @@ class Settings:
     quick: bool
     directory: Path
     """Where stores are made; what file system it is on matters for everything durable."""
+    long: bool = False
+    """Also what takes many minutes."""
 
     def scaled(self, full: int, quick: int) -> int:
         return quick if self.quick else full

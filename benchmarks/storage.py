@@ -29,7 +29,7 @@ def run(settings: Settings) -> list[Row]:
         with open_kernel(base, "normal") as kernel:
             _fill(kernel.session("bench"), "/memory/shared/notes", NOTES)
         checkpoint(base)
-        for part in (_writes, _hot, _cold, _contention, _appends):
+        for part in (_writes, _hot, _cold, _contention, _appends, _random_writes, _imports):
             rows += part(settings, directory, base)
         rows += _sizes(settings, directory)
     return rows
@@ -142,6 +142,77 @@ def _appends(settings: Settings, directory: Path, base: Path) -> list[Row]:
             {"bytes": written, "seconds": taken},
         )
     ]
+
+
+def _random_writes(settings: Settings, directory: Path, base: Path) -> list[Row]:
+    """What 4 KiB at a random offset of a file of 100 MiB write, each committed and a version, checkpoints included."""
+    size = settings.scaled(100, 10) << 20
+    count = settings.scaled(400, 100)
+    generator = random.Random(11)
+    path, db = "/memory/shared/image.bin", _copy(base, "random.db")
+    with open_kernel(db, "full") as kernel:
+        session = kernel.session("bench")
+        with session.transaction() as tx:
+            tx.write_blocks(path, (generator.randbytes(1 << 20) for _ in range(size >> 20)))
+        checkpoint(db)
+        written, taken = [], []
+        for _ in range(count):
+            offset, block = generator.randrange(size // 4096) * 4096, generator.randbytes(4096)
+            before, start = _written(), time.perf_counter()
+            with session.transaction() as tx:
+                tx.write_range(path, offset, block)
+            taken.append(time.perf_counter() - start)
+            written.append(_written() - before)
+    mean = statistics.mean(written)
+    return [
+        Row(
+            f"4 KiB and fsync at a random offset of {size >> 20} MiB",
+            "<= 64 KiB written",
+            f"{mean / 1024:.1f} KiB, {statistics.median(taken) * 1e3:.2f} ms",
+            mean <= 64 * 1024 if not settings.quick else None,
+            None,
+            "mean of what write() was given, WAL and checkpoints together; each a version; synchronous=full",
+            {"bytes": written, "seconds": taken},
+        )
+    ]
+
+
+def _imports(settings: Settings, directory: Path, base: Path) -> list[Row]:
+    """Many new notes in batches of 1,000: how fast, and what memory they take after the first tenth."""
+    rows = []
+    for count in (settings.scaled(20_000, 5_000), *((1_000_000,) if settings.long else ())):
+        with open_kernel(directory / f"import-{count}.db", "normal") as kernel:
+            session = kernel.session("bench")
+            resident, rates = [], []
+            for start in range(0, count, 1000):
+                place = f"/memory/shared/import/{start // 1000:04}"
+                notes = [(f"{place}/note-{number:03}.md", note_of(start + number)) for number in range(1000)]
+                begun = time.perf_counter()
+                session.write_many(notes)
+                rates.append(1000 / (time.perf_counter() - begun))
+                resident.append(_resident())
+        grown = (resident[-1] - resident[len(resident) // 10]) / (1 << 20)
+        tenth = max(1, len(rates) // 10)
+        slower = statistics.median(rates[-tenth:]) / statistics.median(rates[:tenth])
+        rows.append(
+            Row(
+                f"import of {count:,} notes",
+                "<= 32 MiB more than at a tenth",
+                f"{statistics.median(rates):,.0f}/s, {grown:+.0f} MiB",
+                grown <= 32 if not settings.quick else None,
+                None,
+                "new notes of 500 bytes, write_many of 1,000, a directory each, synchronous=normal; the last tenth at "
+                f"{slower:.0%} of the rate of the first",
+                {"resident": resident, "per_second": rates},
+            )
+        )
+    return rows
+
+
+def _resident() -> int:
+    """Bytes of this process in memory that are its own, not of mapped files."""
+    fields = Path("/proc/self/statm").read_text().split()
+    return (int(fields[1]) - int(fields[2])) * mmap.PAGESIZE
 
 
 def _written() -> int:
