@@ -44,8 +44,12 @@ BUSY_SECONDS = 30.0
 _FORK_SECONDS = 5.0
 """How long a fork waits for other threads' statements to end."""
 _JITTER = 0.002
+_POLL = 0.0001
+"""Seconds between tries of the one writer at the head of the queue, at most."""
 _TURN = 0.002
 """Seconds for which a writer at normal durability may take the lock back before it queues behind others."""
+_CROWDED = 1.0
+"""Seconds for which a writer at normal durability queues after it has met another."""
 
 Row = tuple[Any, ...]
 Runner = apsw.Connection | apsw.Cursor
@@ -69,7 +73,9 @@ class Database:
             raise Invalid(f"durability is 'full' or 'normal', not {durability!r}")
         self.path = path
         self.in_memory = path == IN_MEMORY
-        self._queues = not self.in_memory
+        self._queues = durability == "full" and not self.in_memory
+        self._crowded_until = 0.0
+        self._queued = False
         self.durability = durability
         self.writable = writable
         self.mutex = threading.RLock()
@@ -169,18 +175,23 @@ class Database:
     def begin(self) -> apsw.Cursor:
         """Take the write lock and begin. Only with `mutex` held; ends with `commit` or `rollback`.
 
-        Writers queue on a file lock, which is fair: at full durability for each change, at normal durability, where
-        the lock is held for microseconds, for turns of some changes. (SQLite's own busy timeout starves some writers
-        entirely; retrying with jitter polls.) Raises StoreBusy.
+        Writers queue on a file lock, which is fair: at full durability for each change; at normal durability, where
+        the lock is held for microseconds, once they have met another, and for turns of some changes. (SQLite's own
+        busy timeout starves some writers entirely; retrying with jitter polls.) Raises StoreBusy.
         """
         cursor = self._cursor or self.cursor()
         try:
-            if self._queues:
+            if self._queues or (self._crowded_until and time.monotonic() < self._crowded_until):
                 self._queue()
+            else:
+                self._crowded_until = 0.0
             try:
                 cursor.execute("BEGIN IMMEDIATE")
             except apsw.BusyError:
-                self._retry(lambda: cursor.execute("BEGIN IMMEDIATE"))
+                if not self._queued and not self.in_memory:
+                    self._crowded_until = time.monotonic() + _CROWDED
+                    self._queue()
+                self._retry(lambda: cursor.execute("BEGIN IMMEDIATE"), _POLL)
             try:
                 self._check_present(cursor)
             except BaseException:
@@ -227,10 +238,10 @@ class Database:
             raise self.translate(error) from error
 
     @staticmethod
-    def _retry(action: Callable[[], object]) -> None:
+    def _retry(action: Callable[[], object], jitter: float = _JITTER) -> None:
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
-            time.sleep(random.random() * _JITTER)
+            time.sleep(random.random() * jitter)
             try:
                 action()
                 return
@@ -291,6 +302,7 @@ class Database:
         if self._turn and time.monotonic() < self._turn_ends:
             try:
                 fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._queued = True
                 return
             except BlockingIOError:
                 pass
@@ -301,12 +313,14 @@ class Database:
             fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
         finally:
             fcntl.lockf(self._lock_fd, fcntl.LOCK_UN, 1)
+        self._queued = True
         if self._turn:
             self._turn_ends = time.monotonic() + self._turn
 
     def _unqueue(self) -> None:
-        if self._lock_fd is not None:
+        if self._queued and self._lock_fd is not None:
             fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+        self._queued = False
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -368,6 +382,7 @@ class Database:
         if self._lock_fd is not None:
             os.close(self._lock_fd)  # else the child would keep the parent's lock alive
             self._lock_fd = None
+        self._queued = False
         self.mutex = threading.RLock()
 
     def translate(self, error: apsw.Error | UnicodeDecodeError) -> VfsError:
