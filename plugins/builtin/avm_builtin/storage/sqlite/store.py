@@ -672,4 +672,4 @@ def _found(database: Database, founder: Origin) -> None:
     transaction = SqliteTransaction(
         database, Bell.private(), Classes(database), Names(database), founder, allow_all
     )
-    transaction.found()
+    transaction.make_first_directories()
