@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from avm import errors as errors
     from avm.client import AVM as AVM
+    from vfs_core.finding import Results as Results
     from vfs_core.handler import BaseHandler as BaseHandler
     from vfs_core.handler import Capabilities as Capabilities
     from vfs_core.handler import Context as Context
@@ -52,6 +53,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "avm.client": ("AVM",),
+    "vfs_core.finding": ("Results",),
     "vfs_core.handler": ("BaseHandler", "Capabilities", "Context"),
     "vfs_core.hookspecs": ("hookimpl",),
     "vfs_core.plugins": ("register_handler", "register_suffix"),

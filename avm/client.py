@@ -14,13 +14,13 @@ from vfs_core.kernel import Kernel
 
 if TYPE_CHECKING:
     from vfs_core.explaining import AccessReport
-    from vfs_core.finding import Stats
+    from vfs_core.finding import Results, Stats
     from vfs_core.hindsight import BlamedLine
     from vfs_core.moments import Moment
     from vfs_core.past import Trashed
     from vfs_core.session import Session
     from vfs_core.storage import Moved
-    from vfs_core.types import Access, Entry, Hit, Link, Node, Stat, Version
+    from vfs_core.types import Access, Entry, Link, Node, Stat, Version
     from vfs_core.undoing import UndoReport
 
 
@@ -142,14 +142,15 @@ class AVM:
         *,
         tags: Sequence[str] = (),
         under: str = "/",
-    ) -> builtins.list[Hit]:
+    ) -> Results:
         """Notes that match, best first: `.path`, `.score` in [0, 1], `.snippet`.
 
-        Any text is a valid query. `under` is a directory to stay in, `tags` must all be there.
+        The list's own `.behind` is how many changes the index had not seen, mostly 0: it is more where this process
+        may not write the index. Any text is a valid query. `under` is a directory to stay in, `tags` must all be there.
         """
         if mode != "lexical":
             raise Invalid(f"mode is 'lexical' in this version, not {mode!r}")
-        return self._session.search(query, limit, tags=tags, under=under).hits
+        return self._session.search(query, limit, tags=tags, under=under)
 
     def update_meta(self, path: str, patch: Mapping[str, Any]) -> dict[str, Any]:
         """Merge into a node's metadata (None removes a key) and return all of it."""

@@ -38,7 +38,7 @@ def other(kernel: Kernel) -> Iterator[Session]:
 
 
 def found(session: Session, query: str) -> list[str]:
-    return [hit.path for hit in session.search(query).hits]
+    return [hit.path for hit in session.search(query)]
 
 
 def failed(session: Session) -> list[str]:

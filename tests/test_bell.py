@@ -254,3 +254,12 @@ def test_a_closed_bell_can_be_closed_again_and_its_words_stay_readable(path: str
     bell.close()
     bell.ring()
     assert bell.head == 3
+    assert not is_fresh(bell, 4, 3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="says what is mapped on Linux only")
+def test_a_closed_bell_keeps_no_space_once_its_file_is_gone(path: str):
+    bell = Bell.open(path, UUID, writable=True)
+    assert path in Path("/proc/self/maps").read_text()
+    bell.close()
+    assert path not in Path("/proc/self/maps").read_text()

@@ -139,7 +139,7 @@ def test_a_hard_link_is_another_name_judged_by_the_name_that_is_used(akashi: Ses
     assert akashi.read("/private/x").text == "12"
     with pytest.raises(NotFound):
         kuro.read("/memory/private/akashi/x")
-    assert [hit.path for hit in kuro.search("12").hits] == ["/memory/mine"]
+    assert [hit.path for hit in kuro.search("12")] == ["/memory/mine"]
     assert [version.version for version in kuro.history("/memory/mine")] == [2, 1]
 
 
@@ -158,7 +158,7 @@ def test_special_nodes_have_no_content_and_are_not_searched(akashi: Session) -> 
     akashi.symlink("wanted-word", "/memory/link")
     with pytest.raises(Unsupported, match="fifo"):
         akashi.read("/memory/fifo")
-    assert akashi.search("wanted").hits == []
+    assert akashi.search("wanted") == []
     assert akashi.stats().notes == 0
     assert [entry.stat.kind for entry in akashi.list("/memory")][:2] == [Kind.FIFO, Kind.SYMLINK]
     akashi.undo("/memory/fifo")
@@ -239,10 +239,10 @@ def test_a_note_with_two_names_counts_and_is_found_once(akashi: Session, kuro: S
         stats = each.stats()
         assert (stats.notes, stats.size, stats.private) == (2, 16, private)
         assert each.tag_counts() == {"bird": 2}
-        assert len(each.search("heron").hits) == 1
-    assert [hit.path for hit in kuro.search("heron").hits] == ["/memory/b"]
+        assert len(each.search("heron")) == 1
+    assert [hit.path for hit in kuro.search("heron")] == ["/memory/b"]
     akashi.delete("/memory/b")
-    assert (kuro.stats().notes, kuro.tag_counts(), kuro.search("heron").hits) == (1, {"bird": 1}, [])
+    assert (kuro.stats().notes, kuro.tag_counts(), kuro.search("heron")) == (1, {"bird": 1}, [])
     assert akashi.stats().notes == 2
 
 

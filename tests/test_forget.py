@@ -68,12 +68,12 @@ def live(session: Session) -> None:
     session.write(NOTE, "quetzalcoatlus short again\n")
     session.link(NOTE, "/memory/other1.md", "citation")
     session.share(NOTE, "kuro", "r")
-    assert session.search("quetzalcoatlus").hits
+    assert session.search("quetzalcoatlus")
     session.rename(NOTE, "/private/unterschlupf.md")
     session.delete("/private/unterschlupf.md")
     session.restore("/private/unterschlupf.md")
     session.rename("/private/unterschlupf.md", NOTE)
-    assert session.search("麒麟").hits == [] and session.search("quetzalcoatlus").hits
+    assert session.search("麒麟") == [] and session.search("quetzalcoatlus").hits
     session.read(NOTE)
 
 
@@ -109,8 +109,8 @@ def test_nothing_of_a_forgotten_note_is_left_in_any_file(session: Session) -> No
     assert session.traces(done.texts) == []
     assert failed(session) == []
     assert not session.exists(NOTE)
-    assert session.search("quetzalcoatlus").hits == []
-    assert len(session.search("harmless", 300).hits) == 200
+    assert session.search("quetzalcoatlus") == []
+    assert len(session.search("harmless", 300)) == 200
     assert {path: session.read(path).data for path in before} == before
     assert session.links("/memory/other1.md") == []
     assert session.trash() == []
@@ -196,7 +196,7 @@ def test_other_processes_read_and_write_on(session: Session) -> None:
         "    for number in range(400):\n"
         "        session.write('/memory/theirs', str(number))\n"
         "        assert session.read('/memory/theirs').text == str(number)\n"
-        "        if number % 50 == 0: assert session.search('harmless', 300).hits\n"
+        "        if number % 50 == 0: assert session.search('harmless', 300)\n"
     )
     other = subprocess.Popen([sys.executable, "-c", code, session.store.location], stdout=subprocess.PIPE)
     assert other.stdout is not None
@@ -220,7 +220,7 @@ with Kernel(db=sys.argv[1]) as kernel:
         session.write(path, f"quetzalcoatlus {number}", {"tags": ["etikettchen"]})
         session.write(f"/private/kept-{sys.argv[2]}-{number}.md", "harmless")
         session.write(path, f"zyzzyvas {number}")
-        while not (found := session.search("zyzzyvas", 300)).hits:
+        while not (found := session.search("zyzzyvas", 300)):
             assert found.behind, "an index that is up to date has what was written"
         session.forget_for_good(path)
 """
@@ -236,7 +236,7 @@ def test_several_processes_forget_at_once(session: Session) -> None:
         assert session.scrub()
     assert left(session) == []
     assert failed(session) == []
-    assert len(session.search("harmless", 300).hits) == 224
+    assert len(session.search("harmless", 300)) == 224
 
 
 def test_hot_caches_of_other_processes_forget(kernel: Kernel, session: Session) -> None:

@@ -46,7 +46,7 @@ READS: dict[str, tuple[Callable[[Session], object], object]] = {
         lambda session: [found.path for found in session.walk("/memory/shared/in", Operation.READ)][1:],
         [NOTE],
     ),
-    "search": (lambda session: [hit.path for hit in session.search("quokka").hits], [NOTE]),
+    "search": (lambda session: [hit.path for hit in session.search("quokka")], [NOTE]),
     "shares": (lambda session: dict(session.shares(NOTE)), {"owner": "r"}),
     "tags": (lambda session: session.tag_counts(), {"odd": 1}),
 }

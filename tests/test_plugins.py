@@ -207,7 +207,7 @@ def test_a_plugin_that_fails_is_named_with_its_cause_and_everything_else_works(
         session = kernel.session()
         session.write("/memory/a.md", "quokka")
         assert session.read("/memory/a.md:data").text == "quokka"
-        assert [hit.path for hit in session.search("quokka").hits] == ["/memory/a.md"]
+        assert [hit.path for hit in session.search("quokka")] == ["/memory/a.md"]
         assert session.read("/greet/akashi").text == "hello akashi"
 
 

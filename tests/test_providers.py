@@ -370,7 +370,7 @@ def test_walking_calls_no_handler(db: Path):
     walked = [found.path for found in session.walk("/")]
     assert {"/memory/note", "/memory/shared/note"} <= set(walked)
     assert not any("live" in path for path in walked)
-    assert session.search("anything").hits == []
+    assert session.search("anything") == []
     session.stats()
     session.tag_counts()
     assert Dict.made == []

@@ -569,16 +569,16 @@ def test_a_directory_of_many_pages_is_listed_whole(session: Session):
 )
 def test_any_text_is_a_query(session: Session, query: str):
     session.write("/memory/a", "quokka")
-    assert isinstance(session.search(query).hits, list)
+    assert isinstance(session.search(query), list)
 
 
 def test_a_search_stays_below_and_has_all_tags(session: Session):
     session.write("/memory/x/a", "quokka", {"tags": ["t", "u"]})
     session.write("/memory/xy", "quokka", {"tags": ["t"]})
-    assert [hit.path for hit in session.search("quokka", under="/memory/x").hits] == ["/memory/x/a"]
-    assert [hit.path for hit in session.search("quokka", tags=["t", "u"]).hits] == ["/memory/x/a"]
-    assert len(session.search("quokka", tags=["t"]).hits) == 2
-    assert len(session.search("quokka", 1).hits) == 1
+    assert [hit.path for hit in session.search("quokka", under="/memory/x")] == ["/memory/x/a"]
+    assert [hit.path for hit in session.search("quokka", tags=["t", "u"])] == ["/memory/x/a"]
+    assert len(session.search("quokka", tags=["t"])) == 2
+    assert len(session.search("quokka", 1)) == 1
     with pytest.raises(Invalid, match="limit is"):
         session.search("quokka", 0)
 

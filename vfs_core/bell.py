@@ -50,6 +50,8 @@ class Bell:
         self._fd = fd
         self.identity = words[UUID]
         """What `words[UUID]` is for as long as no backup has been put in the store's place."""
+        self.refused: OSError | None = None
+        """Why this process cannot ring it, where it was to be able to and the system said why not."""
 
     @classmethod
     def private(cls) -> Bell:
@@ -72,8 +74,10 @@ class Bell:
         """
         try:
             fd = _open_file(path, writable, mode)
-        except OSError:
-            return cls.open(path, uuid, writable=False, mode=mode) if writable else cls.silent()
+        except OSError as error:
+            bell = cls.open(path, uuid, writable=False, mode=mode) if writable else cls.silent()
+            bell.refused = error
+            return bell
         access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
         if os.fstat(fd).st_size < SIZE:
             os.close(fd)
@@ -173,10 +177,13 @@ class Bell:
                 words[index] = sequence
 
     def close(self) -> None:
-        """Let go of the file; the map itself goes when the last view does."""
+        """Let go of the file and its map. What still asks finds its words as they were, and nothing fresh."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+            words = memoryview(bytearray(self.words)).cast("Q")
+            words[EPOCH] = SILENT
+            self.words = words
 
 
 def _halves(uuid: str) -> tuple[int, int]:

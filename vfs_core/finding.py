@@ -7,9 +7,9 @@ more against the store and the rules, and more are taken until there are enough.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.meta import tags_of
@@ -27,11 +27,14 @@ MAX_HITS = 1_000_000
 _SNIPPET_BYTES = 4 * 1024 * 1024
 
 
-class Results(NamedTuple):
-    """Hits, best first, and how many journal rows the index has not seen yet (0: it is up to date)."""
+class Results(list[Hit]):
+    """The hits of a search, best first."""
 
-    hits: list[Hit]
-    behind: int
+    def __init__(self, hits: Iterable[Hit] = (), behind: int = 0) -> None:
+        super().__init__(hits)
+        self.behind = behind
+        """How many changes the index had not seen (0: it was up to date). It takes them in before a search, except
+        where this process cannot write it, or not in time."""
 
 
 @dataclass(frozen=True)

@@ -127,10 +127,11 @@ class Lease:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file and its map."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+            self._words = memoryview(bytearray(self._words)).cast("Q")
 
 
 class Runner:

@@ -224,23 +224,37 @@ class Kernel:
             return self._store
 
     def writable_store(self) -> Store:
-        """The store to change, made if it is not there. Raises ReadOnly and what opening raises."""
+        """The store to change, made if it is not there. Raises what opening raises.
+
+        One that could not be written when it was opened is opened anew: there may be space again, or the right to.
+        """
         self._changed = True
         store = self._store
-        if store is not None and not store.bell.replaced:
+        if store is not None and store.writable and not store.bell.replaced:
             return store
         with self._mutex:
             self._let_go_of_replaced()
             if self._store is None:
                 self._store = self._open(create=True)
+            elif not self._store.writable:
+                opened = self._open(create=True)
+                if opened.writable:
+                    self._let_go()
+                    self._store = opened
+                else:
+                    opened.close()
             return self._store
 
     def _let_go_of_replaced(self) -> None:
-        """Forget a store in whose place a backup was put, and all that was read from it."""
+        """Forget a store in whose place a backup was put."""
         if self._store is not None and self._store.bell.replaced:
-            self._store = None  # other threads may still be using it: it closes with its last user
-            self.generation += 1
-            self.drop_caches()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the store and all that was read from it. It closes with its last user: another thread may be one."""
+        self._store = None
+        self.generation += 1
+        self.drop_caches()
 
     @property
     def has_store(self) -> bool:

@@ -123,7 +123,7 @@ BY_NAME: dict[str, Callable[[Session, str], object]] = {
     "links": lambda s, p: s.links(p),
     "access": lambda s, p: s.access(p),
     "access below": lambda s, p: s.access(f"{p}/x"),
-    "search under it": lambda s, p: s.search("xyzzy", under=p).hits,
+    "search under it": lambda s, p: s.search("xyzzy", under=p),
     "read below": lambda s, p: s.read(f"{p}/x"),
     "write below": lambda s, p: s.write(f"{p}/x", "x"),
     "mkdir below": lambda s, p: s.mkdir(f"{p}/x/y", parents=True),
@@ -306,13 +306,13 @@ def findings(session: Session) -> dict[str, object]:
         "tags": session.tag_counts(),
         "stats": (stats.notes, stats.size, stats.private, stats.tags),
         "links": session.links("/memory/bobs.md"),
-        "all hits": [hit.path for hit in session.search("quagga", limit=100).hits],
-        "first hits": [hit.path for hit in session.search("quagga", limit=3).hits],
-        "by tag": {hit.path for hit in session.search("quagga", tags=["herd"]).hits},
-        "under": {hit.path for hit in session.search("quagga", under="/memory/private").hits},
-        "snippets": [hit.snippet for hit in session.search("quagga").hits],
-        "any of three words": {hit.path for hit in session.search("quagga okapi bob", limit=100).hits},
-        "nothing": session.search("xyzzy").hits,
+        "all hits": [hit.path for hit in session.search("quagga", limit=100)],
+        "first hits": [hit.path for hit in session.search("quagga", limit=3)],
+        "by tag": {hit.path for hit in session.search("quagga", tags=["herd"])},
+        "under": {hit.path for hit in session.search("quagga", under="/memory/private")},
+        "snippets": [hit.snippet for hit in session.search("quagga")],
+        "any of three words": {hit.path for hit in session.search("quagga okapi bob", limit=100)},
+        "nothing": session.search("xyzzy"),
     }
 
 
@@ -329,7 +329,7 @@ def test_others_thousand_private_notes_change_nothing_that_one_finds(alice: Sess
     for i in range(0, 1000, 100):
         alice.update_meta(f"/private/n/{i:04}.md", {"tags": ["herd", "xyzzy"]})
         alice.link(f"/private/n/{i:04}.md", "/memory/bobs.md")
-    assert len(alice.search("xyzzy", limit=2000).hits) == 1000
+    assert len(alice.search("xyzzy", limit=2000)) == 1000
     assert findings(bob) == before
 
 
@@ -399,13 +399,13 @@ def test_no_configuration_opens_a_private_space(alice: Session, bob: Session) ->
                 assert session.list("/memory/private") == (
                     [] if session.principal.agent != "bob" else session.list("/memory/private")[:1]
                 )
-                assert session.search("xyzzy").hits == []
+                assert session.search("xyzzy") == []
 
 
 def test_the_owner_of_the_store_does_not_see_private_notes_by_itself(kernel: Kernel, alice: Session) -> None:
     alice.write("/private/xyzzy.md", "xyzzy")
     founder = kernel.session()
-    assert founder.search("xyzzy").hits == []
+    assert founder.search("xyzzy") == []
     with pytest.raises(NotFound):
         founder.read("/memory/private/alice/xyzzy.md")
     assert founder.elevated(60).read("/memory/private/alice/xyzzy.md").text == "xyzzy"
@@ -423,7 +423,7 @@ def test_sharing_what_lies_above_opens_no_private_space(
     answer(lambda: founder.share(above, grantee.principal.agent, "rw"))
     assert "gave" not in answer(lambda: grantee.read("/memory/private/alice/xyzzy.md"))
     assert "gave" not in answer(lambda: grantee.write("/memory/private/alice/xyzzy.md", "mine now"))
-    assert grantee.search("xyzzy").hits == []
+    assert grantee.search("xyzzy") == []
     assert alice.read("/private/xyzzy.md").text == "xyzzy"
 
 
@@ -438,7 +438,7 @@ def test_sharing_a_directory_does_not_open_the_notes_that_others_keep_in_it(
     answer(lambda: bob.share("/memory/pool", to, "rw"))
     grantee = bob if to == "bob" else agent(kernel, to)
     assert "gave" not in answer(lambda: grantee.read("/memory/pool/xyzzy.md"))
-    assert grantee.search("xyzzy").hits == []
+    assert grantee.search("xyzzy") == []
 
 
 def test_taking_a_note_and_sharing_the_directory_around_it_opens_it_to_nobody(
@@ -453,12 +453,12 @@ def test_taking_a_note_and_sharing_the_directory_around_it_opens_it_to_nobody(
     alice.set_mode("/memory/crew.md", 0o640)
     carol = agent(kernel, "carol")
     assert bob.read("/memory/crew.md").text == "xyzzy"
-    assert carol.search("xyzzy").hits == []
+    assert carol.search("xyzzy") == []
     answer(lambda: bob.mkdir("/memory/bobs"))
     answer(lambda: bob.rename("/memory/crew.md", "/memory/bobs/crew.md"))
     answer(lambda: bob.share("/memory/bobs", "carol"))
     assert "gave" not in answer(lambda: carol.read("/memory/bobs/crew.md"))
-    assert carol.search("xyzzy").hits == []
+    assert carol.search("xyzzy") == []
 
 
 WIDENINGS: dict[str, Callable[[Session], object]] = {
@@ -492,8 +492,8 @@ def test_who_may_write_a_private_note_cannot_open_it_to_others(
     with pytest.raises((Denied, NotFound)):
         WIDENINGS[way](bob)
     carol = agent(kernel, "carol")
-    assert carol.search("xyzzy").hits == []
-    assert {hit.path for hit in bob.search("xyzzy").hits} == {
+    assert carol.search("xyzzy") == []
+    assert {hit.path for hit in bob.search("xyzzy")} == {
         "/memory/private/alice/project/plan.md",
         "/memory/private/alice/project/part/more.md",
     }
@@ -510,7 +510,7 @@ def test_moving_to_where_more_may_read_needs_every_owner_concerned(
     bob.share("/memory/lent", "carol")
     with pytest.raises(NotOwner):
         bob.rename("/memory/shut", "/memory/lent/shut")
-    assert agent(kernel, "carol").search("xyzzy").hits == []
+    assert agent(kernel, "carol").search("xyzzy") == []
     alice.rename("/memory/shut/alices.md", "/memory/alices.md")
     bob.rename("/memory/shut", "/memory/lent/shut")
 
@@ -532,7 +532,7 @@ def test_what_lies_in_a_locked_directory_is_not_opened_by_moving_it_out(
     ):
         with pytest.raises(NotOwner):
             move()
-    assert agent(kernel, "carol").search("xyzzy").hits == []
+    assert agent(kernel, "carol").search("xyzzy") == []
 
 
 def test_moving_a_directory_out_opens_no_note_that_the_mover_does_not_even_see(
@@ -548,7 +548,7 @@ def test_moving_a_directory_out_opens_no_note_that_the_mover_does_not_even_see(
     bob.set_mode("/memory/shut", 0o700)
     told = answer(lambda: bob.rename("/memory/shut/inner", "/memory/inner"))
     assert "crews" not in told
-    assert agent(kernel, "dan").search("xyzzy").hits == []
+    assert agent(kernel, "dan").search("xyzzy") == []
 
 
 @pytest.mark.parametrize("access", ["r", "rw"])
@@ -671,7 +671,7 @@ def test_who_searches_its_own_space_only_counts_its_own_space_only(
         tx.put_user(User("sue", (), frozenset({"write", "search_own"})))
     sue = agent(kernel, "sue")
     sue.write("/private/own.md", "xyzzy", {"tags": ["v"]})
-    assert [hit.path for hit in sue.search("xyzzy").hits] == ["/memory/private/sue/own.md"]
+    assert [hit.path for hit in sue.search("xyzzy")] == ["/memory/private/sue/own.md"]
     assert sue.tag_counts() == {"v": 1}
     assert (sue.stats().notes, sue.stats().private) == (1, 1)
 
@@ -681,7 +681,7 @@ def test_a_key_counts_what_it_covers(kernel: Kernel, alice: Session) -> None:
     alice.write("/memory/other/b.md", "two", {"tags": ["u"]})
     key = KeyScope(("/memory/open/*",), frozenset({"read", "search"}))
     session = agent(kernel, "alice", key=key)
-    assert [hit.path for hit in session.search("one two").hits] == ["/memory/open/a.md"]
+    assert [hit.path for hit in session.search("one two")] == ["/memory/open/a.md"]
     assert session.tag_counts() == {"t": 1}
     assert session.stats().notes == 1
 
@@ -727,7 +727,7 @@ def test_a_line_break_in_a_name_does_not_dodge_a_rule(ruled: Session) -> None:
         ruled.write("/memory/frozen/two\nlines.md", "x")
     with pytest.raises(NotFound):
         ruled.read("/memory/hidden/two\nlines.md")
-    assert ruled.search("xyzzy").hits == []
+    assert ruled.search("xyzzy") == []
 
 
 @pytest.mark.parametrize("target", ["/memory/thawed", "/memory/some/where/thawed"])
@@ -737,7 +737,7 @@ def test_moving_the_directory_does_not_lift_a_rule_from_what_is_in_it(ruled: Ses
         told += answer(lambda: ruled.rename_prefix(place[:-1], target))  # noqa: B023
         assert "xyzzy" not in told
         assert not ruled.exists(f"{target}/{note}")
-    assert ruled.search("xyzzy").hits == []
+    assert ruled.search("xyzzy") == []
     assert ruled.read("/memory/frozen/law.md").text == "law"
 
 
@@ -768,12 +768,12 @@ def test_a_share_that_is_taken_back_is_gone_at_once_for_open_sessions(alice: Ses
         give()
         for _ in range(3):  # the third is a hot one
             assert bob.read(path).text == "xyzzy"
-        assert [hit.path for hit in bob.search("xyzzy").hits] == [path]
+        assert [hit.path for hit in bob.search("xyzzy")] == [path]
         assert bob.exists("/memory/private/alice")
         take()
         with pytest.raises(NotFound):
             bob.read(path)
-        assert bob.search("xyzzy").hits == []
+        assert bob.search("xyzzy") == []
         assert not bob.exists("/memory/private/alice")
         assert not bob.exists("/memory/private/alice/deep")
 
@@ -798,11 +798,11 @@ def test_what_is_closed_is_closed_at_once_for_open_sessions(alice: Session, bob:
     alice.write("/memory/open/note.md", "xyzzy")
     for _ in range(3):
         bob.read("/memory/open/note.md")
-    assert len(bob.search("xyzzy").hits) == 1
+    assert len(bob.search("xyzzy")) == 1
     NARROWINGS[way](alice)
     with pytest.raises(NotFound):
         bob.read("/memory/open/note.md")
-    assert bob.search("xyzzy").hits == []
+    assert bob.search("xyzzy") == []
 
 
 def test_the_way_to_a_shared_note_goes_with_the_note(kernel: Kernel, alice: Session, bob: Session) -> None:
@@ -854,7 +854,7 @@ def test_a_hit_is_not_shown_as_it_is_after_it_was_closed(alice: Session, bob: Se
 
     store.read = closed_meanwhile
     try:
-        hits = bob.search("quagga").hits
+        hits = bob.search("quagga")
     finally:
         store.read = real
     assert "xyzzy" not in repr(hits)
@@ -878,7 +878,7 @@ for _ in sys.stdin:
         "again": lambda: bob.read(path).text,
         "stat": lambda: bob.stat(path).size,
         "list": lambda: [entry.name for entry in bob.list("/memory/private/alice/deep")],
-        "search": lambda: [hit.path for hit in bob.search("xyzzy").hits],
+        "search": lambda: [hit.path for hit in bob.search("xyzzy")],
         "write": lambda: bob.append(path, "").version and "written",
     }.items():
         try:

@@ -408,7 +408,7 @@ class Machine(RuleBasedStateMachine):
                 if not thing.directory and self.ask(who, "search", path) == ALLOWED
             }
             for word in WORDS:
-                hits = {hit.path for hit in session.search(word, limit=100).hits}
+                hits = {hit.path for hit in session.search(word, limit=100)}
                 assert hits == {path for path in found if word in self.things[path].text}, (who, word)
             counts: dict[str, int] = {}
             for path, thing in self.things.items():

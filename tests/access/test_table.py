@@ -255,7 +255,7 @@ ANCHOR = "/memory/team/anchor.md"
 
 
 def _search(session: Session, path: str) -> None:
-    if path not in {hit.path for hit in session.search(word_of(path)).hits}:
+    if path not in {hit.path for hit in session.search(word_of(path))}:
         raise Missed
 
 

@@ -74,7 +74,7 @@ def unwritable(directory: str) -> Any:
     _close(directory, 0o400, 0o500)
     with Kernel(None, db) as kernel:
         session = kernel.session("owner")
-        seen = [session.read("/memory/shared/note.md").text, [hit.path for hit in session.search("was").hits]]
+        seen = [session.read("/memory/shared/note.md").text, [hit.path for hit in session.search("was")]]
         error = _error(lambda: session.write("/memory/shared/note.md", "changed"))
         levels = [finding.level for finding in kernel.store.verify()]
     _close(directory, 0o600, 0o700)
@@ -119,13 +119,14 @@ def side_file_unwritable(directory: str, ending: str) -> Any:
         told.append(_error(lambda: session.search("was changed")))
         with Kernel(None, db) as other:
             expected = other.session("owner").read("/memory/shared/note.md").text
-    side.chmod(0o600)
+        side.chmod(0o600)
+        again = _error(lambda: session.write("/memory/shared/note.md", "changed again"))
     with Kernel(None, db) as kernel:
         session = kernel.session("owner")
         session.write("/memory/shared/after.md", "mended")
         levels = [finding.level for finding in kernel.store.verify()]
-        hits = [hit.path for hit in session.search("mended").hits]
-    return {"told": told, "read": read, "expected": expected, "levels": levels, "after": hits}
+        hits = [hit.path for hit in session.search("mended")]
+    return {"told": told, "read": read, "expected": expected, "levels": levels, "after": hits, "again": again}
 
 
 def write_until_killed(db: str, me: int) -> Any:

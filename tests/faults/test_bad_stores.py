@@ -387,15 +387,27 @@ def test_without_space_for_the_side_files_one_can_still_read(small_disk: Path) -
     filler = _fill_up(small_disk)
     with AVM(db=path, agent="owner") as memory:
         assert memory.read(NOTE).text == "as it was"
-        with pytest.raises(VfsError):
-            for number in range(1000):
-                memory.write(f"/memory/shared/{number}.md", "x" * 10_000)
-        with pytest.raises(VfsError):
+        found = memory.search("was")
+        assert (list(found), found.behind > 0) == ([], True)  # nothing is indexed here, and that is told
+        with pytest.raises(NoSpace, match=r"no space left for .*avm\.bell.*retry"):
+            memory.write(NOTE, "lost")
+        assert memory.read(NOTE).text == "as it was"
+        filler.unlink()
+        memory.write(NOTE, "new")  # the same process goes on as soon as there is space
+        assert memory.read(NOTE).text == "new"
+        found = memory.search("new")
+        assert ([hit.path for hit in found], found.behind) == ([NOTE], 0)
+    assert _levels(path) == {"ok"}
+
+
+def test_a_search_that_has_no_space_for_its_index_says_so(small_disk: Path) -> None:
+    with AVM(db=small_disk / "avm.db", agent="owner") as memory:
+        memory.write(NOTE, "as it was")
+        filler = _fill_up(small_disk)
+        with pytest.raises(NoSpace, match=r"avm\.index\.db cannot grow.*free some space"):
             memory.search("was")
-    filler.unlink()
-    with AVM(db=path, agent="owner") as memory:
-        memory.write(NOTE, "new")
-        assert [hit.path for hit in memory.search("new")] == [NOTE]
+        filler.unlink()
+        assert [hit.path for hit in memory.search("was")] == [NOTE]
 
 
 # --- side files ----------------------------------------------------------------------------------
@@ -555,6 +567,7 @@ def test_a_side_file_that_may_not_be_written(place: Path, ending: str) -> None:
         assert not error or f"avm{ending.replace('-wal', '')}" in error[1], error
     assert told["expected"] == ("as it was" if all(writes) else "changed")
     assert told["read"] == told["expected"]
+    assert not told["again"]  # the same process goes on as soon as it may
     assert set(told["levels"]) == {"ok"}
     assert told["after"] == ["/memory/shared/after.md"]
 

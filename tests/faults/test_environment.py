@@ -95,7 +95,7 @@ def test_what_the_disk_refuses_is_told_and_nothing_is_lost(
             for path, text in written.items():
                 assert session.read(path).text == text
         session.write(NOTE, "quokka, as if nothing had been")
-        assert [hit.path for hit in session.search("quokka").hits] == [NOTE]
+        assert [hit.path for hit in session.search("quokka")] == [NOTE]
         assert _levels(session) == {"ok"}
     with Kernel(None, db) as kernel:
         session = kernel.session("owner")
@@ -141,7 +141,7 @@ def test_a_clock_that_goes_back_changes_the_times_and_nothing_else(
     ]
     assert session.read(f"{PLACE}/log.md").text == "".join(f"{number}\n" for number in range(20))
     assert [trashed.path for trashed in session.trash()] == [NOTE]
-    assert [hit.path for hit in session.search("quokka").hits] == [path]
+    assert [hit.path for hit in session.search("quokka")] == [path]
     assert _levels(session) == {"ok"}
 
 

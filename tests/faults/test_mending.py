@@ -152,10 +152,10 @@ def test_notes_that_the_index_lacks_are_found_and_indexed(session: Session) -> N
     assert not index_errors(session)
     with backend._file.writing() as connection:
         connection.execute("DELETE FROM document WHERE name = 'z'")
-    assert session.search("two").hits == []
+    assert session.search("two") == []
     assert index_errors(session) == ({node}, set())
     assert session.mend() == {"notes in the index": 1}
-    assert [hit.path for hit in session.search("two").hits] == ["/memory/d/z"]
+    assert [hit.path for hit in session.search("two")] == ["/memory/d/z"]
 
 
 def test_notes_that_the_index_should_not_have_are_found_and_dropped(session: Session) -> None:

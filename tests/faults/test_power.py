@@ -131,7 +131,7 @@ def _judge(db: Path, failure: Failure, states: Mapping[int, Mapping[str, bytes]]
             if session.read(f"{PLACE}/after.md").text != "word after":
                 return "it cannot be written"
             if search:
-                found = {hit.path for hit in session.search("word", limit=1000).hits}
+                found = {hit.path for hit in session.search("word", limit=1000)}
                 expected = {path for path, data in held.items() if b"word" in data} | {f"{PLACE}/after.md"}
                 if found != expected:
                     return f"search finds {sorted(found ^ expected)} wrongly or not"
@@ -173,7 +173,7 @@ def test_what_is_left_of_a_store_that_was_being_made_becomes_one(
         with Kernel(None, db) as kernel:
             session = kernel.session("owner")
             session.write(f"{PLACE}/after.md", "word after")
-            assert [hit.path for hit in session.search("after").hits] == [f"{PLACE}/after.md"]
+            assert [hit.path for hit in session.search("after")] == [f"{PLACE}/after.md"]
             assert {finding.level for finding in kernel.store.verify()} == {"ok"}
 
 

@@ -44,7 +44,7 @@ def session(db: Path) -> Iterator[Session]:
 
 
 def _hits(session: Session) -> set[str]:
-    return {hit.path for hit in session.search("quokka").hits}
+    return {hit.path for hit in session.search("quokka")}
 
 
 def _replace(db: Path, fresh_uuid: bool) -> None:

@@ -71,7 +71,7 @@ def _answers(db: str, queries: int) -> list[list[tuple[str, float]]]:
     with Kernel(None, db) as kernel:
         session = kernel.session("owner")
         return [
-            [(hit.path, round(hit.score, 9)) for hit in session.search(" ".join(words), limit=50).hits]
+            [(hit.path, round(hit.score, 9)) for hit in session.search(" ".join(words), limit=50)]
             for words in (generator.sample(WORDS, generator.randint(1, 3)) for _ in range(queries))
         ]
 

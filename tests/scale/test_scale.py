@@ -77,7 +77,7 @@ def test_many_notes_are_written_walked_searched_and_verified_with_flat_memory(
         sum(1 for found in session.walk("/memory/top") if found.stat and not found.stat.is_directory) == count
     )
     found: list[str] = []
-    assert peak_of(lambda: found.extend(hit.path for hit in session.search(f"{count - 1}").hits)) < 64 * MIB
+    assert peak_of(lambda: found.extend(hit.path for hit in session.search(f"{count - 1}"))) < 64 * MIB
     assert f"/memory/top/d{(count - 1) % 100}/n{count - 1}.md" in found
     assert peak_of(lambda: failed(session)) < 64 * MIB
     assert failed(session) == []

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from array import array
+from collections.abc import Iterable
 
 import apsw
 
 IN_MEMORY = ":memory:"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says where nothing more fits: the disk is full, or this user's part of it."""
 
 
 def connect(
@@ -30,3 +34,15 @@ def connect(
             keep = array("i", [1])
             connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, keep.buffer_info()[0])
     return connection
+
+
+def cause(error: BaseException, connections: Iterable[apsw.Connection]) -> int:
+    """What the system said (an errno) when a file could not be read or written, else 0.
+
+    SQLite tells a full disk from other failures, a used up quota it does not.
+    """
+    if isinstance(error, OSError):
+        return error.errno or 0
+    if not isinstance(error, apsw.IOError):
+        return 0
+    return next((code for each in connections if (code := each.system_errno)), 0)

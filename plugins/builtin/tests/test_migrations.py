@@ -54,7 +54,7 @@ def test_an_old_store_is_whole_after_it_has_been_opened(path: Path) -> None:
         assert [link.target for link in akashi.links("/memory/plan.md")] == ["/memory/long.txt"]
         assert akashi.as_of("/memory/plan.md", version=1).text == "one\n"
         assert akashi.as_of("/memory/long.txt", version=1).data == b"line of text\n" * 1300
-        assert [hit.path for hit in akashi.search("局势").hits] == ["/memory/private/akashi/diary.md"]
+        assert [hit.path for hit in akashi.search("局势")] == ["/memory/private/akashi/diary.md"]
         akashi.write("/memory/plan.md", "new")
         assert failed(akashi) == []
 

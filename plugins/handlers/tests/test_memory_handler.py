@@ -108,7 +108,7 @@ def test_a_change_under_one_name_is_seen_at_once_under_the_other(mounted: Open):
 def test_what_is_found_is_found_under_its_own_name(mounted: Open):
     session = mounted().session("akashi")
     session.write("/team/a", "quokka")
-    assert [hit.path for hit in session.search("quokka").hits] == ["/memory/shared/team/a"]
+    assert [hit.path for hit in session.search("quokka")] == ["/memory/shared/team/a"]
     assert [found.path for found in session.walk("/") if "team" in found.path] == [
         "/memory/shared/team",
         "/memory/shared/team/a",

@@ -55,7 +55,7 @@ def _use(session: Session, name: str, rounds: int = 20) -> None:
     for number in range(rounds):
         session.write(path, f"quokka {name} {number}")
         assert session.read(path).text == f"quokka {name} {number}"
-    assert any(hit.path == path for hit in session.search(f"quokka {name}", limit=100).hits)
+    assert any(hit.path == path for hit in session.search(f"quokka {name}", limit=100))
 
 
 def fork_once(db: str, durability: str) -> None:

@@ -15,15 +15,15 @@ def hold(db: str, agent: str) -> dict[str, Any]:
     with open_kernel(db, "normal") as kernel:
         session = kernel.session(agent)
         before = [session.read("/memory/note").text for _ in range(3)]
-        found = [hit.path for hit in session.search("later").hits]
+        found = [hit.path for hit in session.search("later")]
         ready()
         return {
             "before": before,
             "found before": found,
             "after": [session.read("/memory/note").text for _ in range(3)],
             "there": session.exists("/memory/later"),
-            "found": [hit.path for hit in session.search("later").hits],
-            "found restored": [hit.path for hit in session.search("old").hits],
+            "found": [hit.path for hit in session.search("later")],
+            "found restored": [hit.path for hit in session.search("old")],
             "written": session.write(f"/memory/by-{agent}", agent).sequence,
         }
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 import apsw
 
-from avm_builtin.sqlite_connection import connect
+from avm_builtin.sqlite_connection import NO_SPACE, cause, connect
 from vfs_core.errors import CorruptStore, NoSpace, ReadOnly, StoreBusy, StoreError
 
 _BUSY_SECONDS = 5
@@ -107,9 +107,9 @@ class SideFile:
                 yield self._reader(here)
             except (apsw.CorruptError, apsw.NotADBError) as error:
                 self._condemn(here)
-                raise _translated(error, self._path) from error
+                raise self._translated(here, error) from error
             except apsw.Error as error:
-                raise _translated(error, self._path) from error
+                raise self._translated(here, error) from error
 
     @contextmanager
     def writing(self) -> Iterator[apsw.Connection]:
@@ -125,13 +125,13 @@ class SideFile:
             try:
                 connection = self._writer(here)
             except (apsw.Error, OSError) as error:
-                raise _translated(error, self._path) from error
+                raise self._translated(here, error) from error
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 yield connection
                 connection.execute("COMMIT")
             except apsw.Error as error:
-                raise _translated(error, self._path) from error
+                raise self._translated(here, error) from error
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -155,7 +155,7 @@ class SideFile:
                     connection.execute("PRAGMA secure_delete = OFF")
                 return not busy
             except (apsw.Error, OSError) as error:
-                raise _translated(error, self._path) from error
+                raise self._translated(here, error) from error
 
     def discard(self) -> None:
         """Throw the file away. For the holder of the follower's lease."""
@@ -271,6 +271,20 @@ class SideFile:
                 connection.pragma("user_version", 0)
             connection.close()
 
+    def _translated(self, here: _Connections, error: Exception) -> StoreError | ReadOnly:
+        """The error of our tree for one of SQLite or the system."""
+        path = self._path
+        reason = cause(error, [each for each in (here.writer, here.reader) if each is not None])
+        if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
+            return Damaged(f"{path} is damaged ({error}); the next command that may write it makes it anew")
+        if isinstance(error, apsw.FullError) or reason in NO_SPACE:
+            return NoSpace(f"{path} cannot grow ({error}); free some space")
+        if isinstance(error, (apsw.BusyError, apsw.LockedError)):
+            return StoreBusy(f"{path} was locked for over {_BUSY_SECONDS:g} s ({error}); try again")
+        if isinstance(error, apsw.ReadOnlyError):
+            return ReadOnly(f"{path} cannot be written ({error})")
+        return StoreError(f"{path} cannot be used ({error})")
+
 
 _files: weakref.WeakSet[SideFile] = weakref.WeakSet()
 _forking: list[SideFile] = []
@@ -297,16 +311,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except (FileNotFoundError, PermissionError):
         return None
     return status.st_dev, status.st_ino
-
-
-def _translated(error: Exception, path: str | None) -> StoreError | ReadOnly:
-    """The error of our tree for one of SQLite or the system."""
-    if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
-        return Damaged(f"{path} is damaged ({error}); the next command that may write it makes it anew")
-    if isinstance(error, apsw.FullError):
-        return NoSpace(f"{path} cannot grow ({error}); free some space")
-    if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-        return StoreBusy(f"{path} was locked for over {_BUSY_SECONDS:g} s ({error}); try again")
-    if isinstance(error, apsw.ReadOnlyError):
-        return ReadOnly(f"{path} cannot be written ({error})")
-    return StoreError(f"{path} cannot be used ({error})")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import apsw
 
-from avm_builtin.sqlite_connection import connect
+from avm_builtin.sqlite_connection import NO_SPACE, connect
 from avm_builtin.storage.sqlite import check, schema
 from avm_builtin.storage.sqlite.connection import BUSY_SECONDS, Database, Row, fetch
 from vfs_core import journal
@@ -211,7 +211,5 @@ def flush(path: Path) -> None:
 
 
 def _failed(path: Path, error: OSError) -> StoreError:
-    import errno
-
-    kind = NoSpace if error.errno in (errno.ENOSPC, errno.EDQUOT) else StoreError
+    kind = NoSpace if error.errno in NO_SPACE else StoreError
     return kind(f"{path}: {error.strerror or error}")

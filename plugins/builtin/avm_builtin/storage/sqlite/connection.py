@@ -21,7 +21,7 @@ from typing import Any, SupportsIndex
 
 import apsw
 
-from avm_builtin.sqlite_connection import IN_MEMORY, connect
+from avm_builtin.sqlite_connection import IN_MEMORY, cause, connect
 from avm_builtin.storage.sqlite.trees import Trees
 from vfs_core.errors import (
     CorruptStore,
@@ -200,6 +200,8 @@ class Database:
             return cursor
         except apsw.Error as error:
             self._unqueue()
+            if isinstance(error, apsw.ReadOnlyError):
+                self._shut_writer()  # how it opened the WAL it stays; the next may open it for writing
             raise self.translate(error) from error
         except BaseException:
             self._unqueue()
@@ -330,9 +332,7 @@ class Database:
             self._closed = True
             while self._readers:
                 self._shut(self._readers.pop().connection)
-            if self._writer is not None:
-                self._shut(self._writer)
-                self._writer = self._cursor = None
+            self._shut_writer()
             if self._lock_fd is not None:
                 os.close(self._lock_fd)
                 self._lock_fd = None
@@ -349,9 +349,7 @@ class Database:
         if self.in_memory or (self._writer is not None and self._writer.in_transaction):
             return
         idle, self._readers = self._readers, _Paused(self)
-        if self._writer is not None:
-            self._shut(self._writer)
-            self._writer = self._cursor = None
+        self._shut_writer()
         deadline = time.monotonic() + _FORK_SECONDS
         while True:
             while idle:
@@ -366,6 +364,11 @@ class Database:
             self._readers = []
         while self._forking:
             self._forking.pop().release()
+
+    def _shut_writer(self) -> None:
+        if self._writer is not None:
+            self._shut(self._writer)
+            self._writer = self._cursor = None
 
     def _shut(self, connection: apsw.Connection) -> None:
         connection.close()  # first: until it is closed, it must count as open
@@ -388,17 +391,17 @@ class Database:
     def translate(self, error: apsw.Error | UnicodeDecodeError) -> VfsError:
         """Our error for SQLite's, naming the file and what to do."""
         where = self.path
-        cause = self._cause(error)
-        if isinstance(error, apsw.FullError) or cause == errno.ENOSPC:
+        reason = cause(error, list(self._open))
+        if isinstance(error, apsw.FullError) or reason == errno.ENOSPC:
             return NoSpace(
                 f"no space left for {where}; the change was rolled back: free some space and retry"
             )
-        if cause == errno.EDQUOT:
+        if reason == errno.EDQUOT:
             return NoSpace(
                 f"the disk quota of this user is used up at {where}; the change was rolled back: delete something, "
                 f"or have the quota raised, and retry"
             )
-        if cause == errno.EROFS:
+        if reason == errno.EROFS:
             return ReadOnly(
                 f"the file system of {where} has become read-only (mostly after a disk error); the change was rolled "
                 f"back: see the system's log, and mount it again for writing"
@@ -417,16 +420,7 @@ class Database:
             return StoreError(f"{where} cannot be opened ({error}); {read_only_reason(where)}")
         if isinstance(error, apsw.TooBigError):
             return Invalid(f"the value is too big for the store ({error})")
-        return StoreError(f"{where}: {error}" + (f" ({os.strerror(cause)})" if cause else ""))
-
-    def _cause(self, error: apsw.Error | UnicodeDecodeError) -> int:
-        """What the system said (an errno) when reading or writing failed, else 0.
-
-        SQLite tells a full disk from other failures, a used up quota it does not.
-        """
-        if not isinstance(error, apsw.IOError):
-            return 0
-        return next((code for each in list(self._open) if (code := each.system_errno)), 0)
+        return StoreError(f"{where}: {error}" + (f" ({os.strerror(reason)})" if reason else ""))
 
 
 class _Paused(list[apsw.Cursor]):

@@ -12,6 +12,7 @@ from typing import Any
 
 import apsw
 
+from avm_builtin.sqlite_connection import NO_SPACE
 from avm_builtin.storage.sqlite import backup, check, contents, forget, ranges, schema
 from avm_builtin.storage.sqlite import retention as keeping
 from avm_builtin.storage.sqlite.classes import Classes, parse
@@ -43,11 +44,13 @@ from vfs_core.errors import (
     ForeignStore,
     Invalid,
     NewerStore,
+    NoSpace,
     NotADirectory,
     NotFound,
     ReadOnly,
     StoreError,
     StoreReplaced,
+    VfsError,
 )
 from vfs_core.past import Purged, Retention
 from vfs_core.path import join, split
@@ -105,6 +108,7 @@ class SqliteStore(Store):
         self.location = database.path
         self.writable = database.writable
         self.read_only_reason = "" if database.writable else read_only_reason(database.path)
+        self._refusal: type[VfsError] = ReadOnly
 
     @classmethod
     def open(cls, context: StoreContext) -> SqliteStore:
@@ -140,14 +144,23 @@ class SqliteStore(Store):
         bell = Bell.open(where, _bell_identity(store_uuid, database), writable=writable, mode=mode)
         store = cls(database, store_uuid, bell)
         database.when_moved = bell.let_go
-        if writable and not store.bell.writable:
-            # A change that is not announced would leave others with stale reads.
-            store.writable = False
-            store.read_only_reason = (
-                f"{where} cannot be written by this process, and changes are announced there"
-            )
+        if writable and not bell.writable:
+            store._refuse_changes(where, bell.refused)
         store._heal()
         return store
+
+    def _refuse_changes(self, bell: str, refused: OSError | None) -> None:
+        """A change that is not announced would leave others with stale reads: without a bell there are none."""
+        self.writable = False
+        if refused is not None and refused.errno in NO_SPACE:
+            self._refusal = NoSpace
+            self.read_only_reason = (
+                f"no space left for {bell}, where changes are announced: free some space and retry"
+            )
+        else:
+            self.read_only_reason = (
+                f"{bell} cannot be written by this process, and changes are announced there"
+            )
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -422,7 +435,7 @@ class SqliteStore(Store):
 
     def transaction(self, origin: Origin, check: Check, charge: Charge = charge_nobody) -> SqliteTransaction:
         if not self.writable:
-            raise ReadOnly(self.read_only_reason)
+            raise self._refusal(self.read_only_reason)
         return SqliteTransaction(self._database, self.bell, self._classes, self._names, origin, check, charge)
 
     # --- care ------------------------------------------------------------------------------------

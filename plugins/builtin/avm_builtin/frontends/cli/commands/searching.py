@@ -34,13 +34,13 @@ def search(
         note(f"the index has not seen the last {counted(results.behind, 'change')} yet")
     if app.as_json:
         put_json(
-            [{"path": hit.path, "score": round(hit.score, 4), "snippet": hit.snippet} for hit in results.hits]
+            [{"path": hit.path, "score": round(hit.score, 4), "snippet": hit.snippet} for hit in results]
         )
     else:
-        for hit in results.hits:
+        for hit in results:
             put(f"[{hit.score:.2f}] {entry(hit.path)}")
             if hit.snippet:
                 put(f"    {printable(hit.snippet)}")
-    if not results.hits:
+    if not results:
         note("nothing found")
         context.exit(NO_HITS)
