@@ -22,14 +22,16 @@ from typing import Any
 import apsw
 
 from avm_builtin.storage.sqlite import schema
+from vfs_core.content import reverse_delta
 
 _RESOLVE = """SELECT n.id, n.kind, n.mode, n.owner, n."group", n.size, n.version, n.modified_ns, n.changed_ns,
-    n.created_ns, n.uid, n.gid, n.links, n.expires_ns, n.visibility, n.meta, d.id, d.visibility, n.body,
-    n.content_sequence FROM directory d JOIN name m ON m.directory = d.id AND m.name = ?
+    n.created_ns, n.uid, n.gid, n.links, n.expires_ns, ifnull(n.accessed_ns, n.modified_ns), ifnull(n.device, 0),
+    n.visibility, n.meta, d.id, d.visibility, n.body, n.content_sequence
+    FROM directory d JOIN name m ON m.directory = d.id AND m.name = ?
     JOIN node n ON n.id = m.node WHERE d.path = ?"""
 _READ = """SELECT n.id, n.kind, n.mode, n.owner, n."group", n.size, n.version, n.modified_ns, n.changed_ns,
-    n.created_ns, n.uid, n.gid, n.links, n.expires_ns, n.visibility, n.meta, d.id, d.visibility,
-    (SELECT max(sequence) FROM journal), n.body FROM directory d
+    n.created_ns, n.uid, n.gid, n.links, n.expires_ns, ifnull(n.accessed_ns, n.modified_ns), ifnull(n.device, 0),
+    n.visibility, n.meta, d.id, d.visibility, (SELECT max(sequence) FROM journal), n.body FROM directory d
     JOIN name m ON m.directory = d.id AND m.name = ? JOIN node n ON n.id = m.node WHERE d.path = ?"""
 _HEAD = "SELECT sequence, chain FROM journal ORDER BY sequence DESC LIMIT 1"
 _JOURNAL = "INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)"
@@ -85,7 +87,7 @@ class Raw:
         for path, data in notes:
             directory, _, name = path.rpartition("/")
             row: Any = execute(_RESOLVE, (name, directory)).fetchone()
-            node, version, old = row[0], row[6] + 1, row[18]
+            node, version, old = row[0], row[6] + 1, row[20]
             digest = blake2b(data, digest_size=32, person=b"avm.leaf").digest()
             sequence += 1
             now, salt, size = time.time_ns(), os.urandom(16), len(data)
@@ -98,13 +100,10 @@ class Raw:
                 (sequence, now, "write", node, path, None, version, size, digest, 1, 1, "python", None, salt, chain),
             )  # fmt: skip
             if (version - 1) % 16 == 0:
-                execute(_OLD, (row[19], None, None, old))
+                execute(_OLD, (row[21], None, None, old))
             else:
-                prefix = _common(old, data)
-                limit = min(len(old), size) - prefix
-                suffix = _common(old[len(old) - limit :][::-1], data[size - limit :][::-1])
-                execute(_OLD, (row[19], prefix, suffix, old[prefix : len(old) - suffix]))
-            execute(_UPDATE, (size, version, now, now, sequence, digest, row[15], data, node))
+                execute(_OLD, (row[21], *reverse_delta(old, data)))
+            execute(_UPDATE, (size, version, now, now, sequence, digest, row[17], data, node))
             touched.append(node)
         for node in touched:
             words[_FIRST_SLOT + node % _SLOTS] = sequence
@@ -123,26 +122,12 @@ class Raw:
         directory, _, name = path.rpartition("/")
         # To the end, as the store does: a statement left open would go on seeing its old snapshot.
         row: Any = self._execute(_READ, (name, directory)).fetchall()[0]
-        return row[19]  # type: ignore[no-any-return]
+        return row[21]  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self._connection.close()
         os.close(self._lock)
         os.close(self._bell)
-
-
-def _common(a: bytes, b: bytes) -> int:
-    """How many bytes two strings share at the start."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def checkpoint(path: Path) -> None:

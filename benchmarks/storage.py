@@ -65,7 +65,9 @@ def _writes(settings: Settings, directory: Path, base: Path) -> list[Row]:
     bodies = [note_of(10_000 + number) for number in range(997)]
     count, batches = settings.scaled(400, 150), settings.scaled(20, 5)
     notes = [(paths[i * 7 % NOTES], bodies[i % 997]) for i in range(count)]
-    many = [(path, bodies[i % 997]) for i, path in enumerate(paths[:100])]
+    turns = [
+        [(path, bodies[(i + turn) % 997]) for i, path in enumerate(paths[:100])] for turn in range(batches)
+    ]
     for durability, bar in (("full", 0.85), ("normal", 0.80)):
         raw = Raw(_copy(base, f"raw-{durability}.db"), durability.upper())
         with open_kernel(_copy(base, f"ours-{durability}.db"), durability) as kernel:
@@ -79,8 +81,8 @@ def _writes(settings: Settings, directory: Path, base: Path) -> list[Row]:
                 settings.scaled(15, 5),
                 batches * 100,
                 {
-                    "raw": _each(raw.write_many, [(many,)] * batches),
-                    "avm": _each(session.write_many, [(many,)] * batches),
+                    "raw": _each(raw.write_many, [(many,) for many in turns]),
+                    "avm": _each(session.write_many, [(many,) for many in turns]),
                 },
             )
         raw.close()

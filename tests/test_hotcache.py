@@ -142,3 +142,11 @@ def test_a_hot_read_is_always_what_a_cold_read_would_be(happened: list[tuple[str
             changed = [id] if what == "change" else list(present)
             bell.announce(sequence, changed if what == "change" else (), everything=what != "change")
             present.update(dict.fromkeys(changed, sequence))
+
+
+def test_what_is_read_once_is_not_kept_and_what_is_read_again_is():
+    cache = HotCache(8, 1 << 20)
+    assert [cache.meet("/n1"), cache.meet("/n1"), cache.meet("/n2")] == [False, True, False]
+    for number in range(1000):
+        cache.meet(f"/other{number}")
+    assert len(cache._met) <= 8  # a walk over everything takes no memory

@@ -23,12 +23,15 @@ class Cached(NamedTuple):
 class HotCache:
     """Two generations of entries: what is hit in the old one moves to the young one, which ages as a whole.
 
-    Both are public so that a session's hot read is one dictionary lookup, and a cold one calls nothing in vain.
+    A node is kept when it is read for the second time: who walks over everything once pushes nothing out, and does
+    not pay for what is never asked for again. Both generations are public so that a session's hot read is one
+    dictionary lookup, and a cold one calls nothing in vain.
     """
 
     def __init__(self, entries: int, size: int) -> None:
         self.young: dict[str, Cached] = {}
         self.old: dict[str, Cached] = {}
+        self._met: set[str] = set()
         self._entries = max(1, entries // 2)
         self._bytes = size // 2
         self._held = 0
@@ -47,6 +50,16 @@ class HotCache:
             return entry.node
         return None
 
+    def meet(self, path: str) -> bool:
+        """Whether this was read before, and so is worth keeping."""
+        met = self._met
+        if path in met:
+            return True
+        if len(met) >= self._entries:
+            met.clear()
+        met.add(path)
+        return False
+
     def put(self, path: str, node: Node, tag: int, words: memoryview) -> None:
         """Keep a node that was read when the journal stood at `tag`."""
         size = len(node.data)
@@ -64,3 +77,4 @@ class HotCache:
         """Forget everything."""
         self.old, self._held = {}, 0
         self.young.clear()
+        self._met.clear()

@@ -141,7 +141,8 @@ class Session:
         node = tuple.__new__(
             Node, (path, found.data, stat, found.meta_json, ())
         )  # half the time of Node(...)
-        if self._may_cache and stat.expires_ns is None:  # the bell does not ring when a moment comes
+        # The bell does not ring when a moment comes.
+        if self._may_cache and stat.expires_ns is None and self._cache.meet(text):
             self._cache.put(text, node, found.sequence, store.bell.words)
             if kernel.generation != generation:  # decided by a policy that has been replaced since
                 self._cache.clear()

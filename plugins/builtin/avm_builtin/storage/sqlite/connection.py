@@ -11,11 +11,12 @@ import errno
 import fcntl
 import os
 import random
+import struct
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -46,8 +47,12 @@ _FORK_SECONDS = 5.0
 _JITTER = 0.002
 _POLL = 0.0001
 """Seconds between tries of the one writer at the head of the queue, at most."""
-_TURN = 0.002
-"""Seconds for which a writer at normal durability may take the lock back before it queues behind others."""
+_TURN = 0.004
+"""Seconds for which a writer may take the lock back before it queues behind others."""
+_LOOK = 0.0003
+"""Seconds between two looks at the lock of the one who waits for it, while its holder's turn lasts."""
+_TURN_ENDS = struct.Struct("d")
+"""What the lock file says: when its holder's turn ends, by the clock that all processes share."""
 _CROWDED = 1.0
 """Seconds for which a writer at normal durability queues after it has met another."""
 
@@ -87,7 +92,6 @@ class Database:
         self._gate = threading.Lock()
         self._forking: list[Any] = []
         self._lock_fd: int | None = None
-        self._turn = _TURN if durability == "normal" else 0.0
         self._turn_ends = 0.0
         self._closed = False
         self.schema: int | None = None
@@ -175,9 +179,9 @@ class Database:
     def begin(self) -> apsw.Cursor:
         """Take the write lock and begin. Only with `mutex` held; ends with `commit` or `rollback`.
 
-        Writers queue on a file lock, which is fair: at full durability for each change; at normal durability, where
-        the lock is held for microseconds, once they have met another, and for turns of some changes. (SQLite's own
-        busy timeout starves some writers entirely; retrying with jitter polls.) Raises StoreBusy.
+        Writers queue on a file lock for turns of some changes, which is fair: always at full durability; at normal
+        durability, where the lock is held for microseconds, once they have met another. (SQLite's own busy timeout
+        starves some writers entirely; retrying with jitter polls.) Raises StoreBusy.
         """
         cursor = self._cursor or self.cursor()
         try:
@@ -299,25 +303,19 @@ class Database:
                 self._lock_fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
             except OSError as error:
                 raise ReadOnly(f"{where}, where writers queue, cannot be opened: {error.strerror}") from error
-        # A turn: whoever came by the lock may take it back for a while, for handing it over costs more than a write
-        # that waits for no disk.
-        if self._turn and time.monotonic() < self._turn_ends:
+        fd = self._lock_fd
+        # A turn: whoever came by the lock may take it back for a while, for handing it over costs more than a write.
+        if time.monotonic() >= self._turn_ends or not _try_lock(fd):
+            # A turnstile: then it must pass this again, behind those who wait. One at a time waits for the lock.
+            fcntl.lockf(fd, fcntl.LOCK_EX, 1)
             try:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._queued = True
-                return
-            except BlockingIOError:
-                pass
-        # A turnstile: then it must pass this again, behind those who wait, so it cannot take the lock back before
-        # they have woken.
-        fcntl.lockf(self._lock_fd, fcntl.LOCK_EX, 1)
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-        finally:
-            fcntl.lockf(self._lock_fd, fcntl.LOCK_UN, 1)
+                _await_turn(fd)
+                self._turn_ends = time.monotonic() + _TURN
+                with suppress(OSError):  # no space: whoever is next waits for the lock at once
+                    os.pwrite(fd, _TURN_ENDS.pack(self._turn_ends), 0)
+            finally:
+                fcntl.lockf(fd, fcntl.LOCK_UN, 1)
         self._queued = True
-        if self._turn:
-            self._turn_ends = time.monotonic() + self._turn
 
     def _unqueue(self) -> None:
         if self._queued and self._lock_fd is not None:
@@ -421,6 +419,25 @@ class Database:
         if isinstance(error, apsw.TooBigError):
             return Invalid(f"the value is too big for the store ({error})")
         return StoreError(f"{where}: {error}" + (f" ({os.strerror(reason)})" if reason else ""))
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _await_turn(fd: int) -> None:
+    """Take the lock. Whoever blocks for it has it as soon as it is free: not while its holder's turn lasts."""
+    while not _try_lock(fd):
+        said = os.pread(fd, _TURN_ENDS.size, 0)
+        left = _TURN_ENDS.unpack(said)[0] - time.monotonic() if len(said) == _TURN_ENDS.size else 0.0
+        if not 0 < left <= _TURN:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            return
+        time.sleep(min(left, _LOOK))
 
 
 class _Paused(list[apsw.Cursor]):

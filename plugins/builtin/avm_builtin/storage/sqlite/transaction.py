@@ -74,7 +74,7 @@ class SqliteTransaction(Transaction):
         base_version: int | None = None,
         parents: bool = True,
     ) -> Version:
-        return writing.write(self._unit, path, data, patch=patch, base_version=base_version, parents=parents)
+        return writing.write(self._unit, path, data, patch, base_version, parents)
 
     def append(self, path: str, data: bytes) -> Version:
         return writing.append(self._unit, path, data)

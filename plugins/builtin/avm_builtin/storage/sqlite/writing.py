@@ -37,7 +37,6 @@ def write(
     unit: Unit,
     path: str,
     data: bytes,
-    *,
     patch: Mapping[str, JSON] | None = None,
     base_version: int | None = None,
     parents: bool = True,
