@@ -367,8 +367,10 @@ def _contention(settings: Settings, directory: Path, base: Path) -> list[Row]:
             )
             for wait in _STRATEGIES
         }
-        best = min((wait for wait in _STRATEGIES if wait != "avm"), key=lambda wait: against[wait])
-        fair = [wait for wait in _STRATEGIES if wait != "avm" and shares[wait] >= 0.4]
+        others = [wait for wait in _STRATEGIES if wait != "avm"]
+        # One that starves writers is none: what is compared with must itself reach the bar for shares.
+        fair = [wait for wait in others if shares[wait] >= 0.4] or others
+        best = min(fair, key=lambda wait: against[wait])
         conditions = (
             f"{writers} processes x {count} updates, synchronous={durability}; when the first ends: "
             + ", ".join(
@@ -376,9 +378,6 @@ def _contention(settings: Settings, directory: Path, base: Path) -> list[Row]:
                 for wait in _STRATEGIES
             )
         )
-        figure = f"{against[best]:.0%} of {best}"
-        if fair:
-            figure += f", {min(against[wait] for wait in fair):.0%} of those that share"
         details = {"total_and_share": runs, "lost": lost, "doubled": doubled}
         rows += [
             Row(
@@ -400,8 +399,8 @@ def _contention(settings: Settings, directory: Path, base: Path) -> list[Row]:
             ),
             Row(
                 f"8 writers, {durability}: total, {totals['avm']:,.0f}/s",
-                ">= 80% of the best raw",
-                figure,
+                ">= 80% of the best raw that shares",
+                f"{against[best]:.0%} of {best}",
                 against[best] >= 0.8,
                 against[best],
                 conditions,

@@ -293,6 +293,47 @@ class StoreFileTests(StoreFixtures):
             assert store.version_content(node, version) == expected, version
         assert self.fail_checks(store) == []
 
+    @pytest.mark.parametrize("seed", range(12))
+    def test_small_changes_of_large_contents_keep_every_version(self, store: Store, seed: int) -> None:
+        dice = random.Random(seed)
+        content = dice.randbytes(3 * CHUNK + 100)
+        last = put(store, A, content)
+        node, kept = id_of(store, A), {last.version: content}
+        for _ in range(60):
+            held = dice.random() < 0.5
+            snapshot = Snapshot(last.sequence, last.version) if held else None
+            for _ in range(dice.randrange(1, 4)):
+                offset = dice.randrange(len(content) + 50)
+                kind = dice.choice(("range", "range", "range", "large", "cut", "append", "zeros"))
+                if kind == "cut":
+                    content = content[:offset].ljust(offset, b"\0")
+                    change = methodcaller("truncate", A, offset, snapshot=snapshot)
+                elif kind == "append":
+                    content += b"at the end"
+                    change, snapshot = methodcaller("append", A, b"at the end"), None
+                else:
+                    size = (
+                        dice.choice((CHUNK // 2 + 1, 2 * CHUNK))
+                        if kind == "large"
+                        else dice.randrange(1, 300)
+                    )
+                    data = bytes(CHUNK) if kind == "zeros" else dice.randbytes(size)
+                    content = content.ljust(offset, b"\0")[:offset] + data + content[offset + len(data) :]
+                    change = methodcaller("write_range", A, offset, data, snapshot=snapshot)
+                last = self.version(store, change)
+                if snapshot is None:
+                    kept[last.version] = content
+                else:
+                    snapshot = snapshot.after(last)
+                if len(content) < 2 * CHUNK or dice.random() < 0.05:
+                    content = dice.randbytes(3 * CHUNK + dice.randrange(CHUNK))
+                    last, snapshot = put(store, A, content), None
+                    kept[last.version] = content
+            kept[last.version] = content
+        assert store.read(A).data == content
+        wrong = [each for each, expected in kept.items() if store.version_content(node, each) != expected]
+        assert (wrong, self.fail_checks(store)) == ([], [])
+
     # --- special nodes ---------------------------------------------------------------------------
 
     def test_a_symlink_keeps_its_target_whatever_it_is(self, store: Store) -> None:

@@ -54,7 +54,7 @@ _LOOK = 0.0003
 _TURN_ENDS = struct.Struct("d")
 """What the lock file says: when its holder's turn ends, by the clock that all processes share."""
 _CROWDED = 1.0
-"""Seconds for which a writer at normal durability queues after it has met another."""
+"""Seconds for which a writer queues after it has met another."""
 
 Row = tuple[Any, ...]
 Runner = apsw.Connection | apsw.Cursor
@@ -78,7 +78,6 @@ class Database:
             raise Invalid(f"durability is 'full' or 'normal', not {durability!r}")
         self.path = path
         self.in_memory = path == IN_MEMORY
-        self._queues = durability == "full" and not self.in_memory
         self._crowded_until = 0.0
         self._queued = False
         self.durability = durability
@@ -179,13 +178,12 @@ class Database:
     def begin(self) -> apsw.Cursor:
         """Take the write lock and begin. Only with `mutex` held; ends with `commit` or `rollback`.
 
-        Writers queue on a file lock for turns of some changes, which is fair: always at full durability; at normal
-        durability, where the lock is held for microseconds, once they have met another. (SQLite's own busy timeout
-        starves some writers entirely; retrying with jitter polls.) Raises StoreBusy.
+        Once writers have met, they queue on a file lock for turns of some changes, which is fair. (SQLite's own busy
+        timeout starves some of them entirely; retrying with jitter polls.) Raises StoreBusy.
         """
         cursor = self._cursor or self.cursor()
         try:
-            if self._queues or (self._crowded_until and time.monotonic() < self._crowded_until):
+            if self._crowded_until and time.monotonic() < self._crowded_until:
                 self._queue()
             else:
                 self._crowded_until = 0.0
@@ -254,6 +252,7 @@ class Database:
             except apsw.BusyError:
                 if time.monotonic() > deadline:
                     raise
+                jitter = min(jitter * 1.1, _JITTER)  # a change that takes long is not worth many looks
 
     @contextmanager
     def exclusive(self, take: Callable[[], object]) -> Iterator[None]:
@@ -262,7 +261,7 @@ class Database:
         Only with `mutex` held.
         """
         try:
-            if self._queues:
+            if not self.in_memory:
                 self._queue()
             self._retry(take)
             yield

@@ -50,7 +50,12 @@ _CHUNKS = {
     "chunks of a content that is inline": "SELECT count(*) FROM chunk c JOIN node n ON n.id = c.node "
     "WHERE n.body IS NOT NULL",
     "chunks over their size": f"SELECT count(*) FROM chunk WHERE length(body) > {CHUNK}",
-    "old chunks over their size": f"SELECT count(*) FROM old_chunk WHERE length(body) > {CHUNK}",
+    "old chunks over their size": "SELECT count(*) FROM old_chunk "
+    f"WHERE start < 0 OR ifnull(start, 0) + length(body) > {CHUNK}",
+    "parts of old chunks that nothing follows": "SELECT count(*) FROM old_chunk o WHERE o.start IS NOT NULL "
+    "AND NOT EXISTS (SELECT 1 FROM chunk c WHERE c.node = o.node AND c.position = o.position) "
+    "AND NOT EXISTS (SELECT 1 FROM old_chunk p "
+    "WHERE p.node = o.node AND p.position = o.position AND p.sequence > o.sequence)",
 }
 
 

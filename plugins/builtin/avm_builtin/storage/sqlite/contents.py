@@ -3,6 +3,9 @@
 The current content is stored whole. What a change replaces moves to `old_body` or `old_chunk`, keyed by the
 journal row of the last version that had it. An append keeps nothing: the old content is a prefix of the new.
 
+Of an old chunk only the part that was replaced is kept where that is a small one; the rest is as in the next old
+chunk of that position, or in the present one, which then must not change without one more being kept.
+
 A chunk of zeros is not stored: positions without a row are holes. Where a chunk comes to a position without one that
 an older version may have had as a hole, an empty old chunk says so: at positions of the content before, and at all up
 to the highest that an old chunk has (whoever cuts a content leaves one at its last position).
@@ -29,7 +32,8 @@ from vfs_core.content import (
 ZERO_CHUNK = bytes(CHUNK)
 
 FULL_EVERY = 16
-"""Every so many versions an old body is stored whole, which bounds how many deltas a reader applies."""
+"""Every so many versions an old body or chunk is stored whole, which bounds how many deltas a reader applies."""
+_FOREVER = 2**63 - 1
 
 
 class Stored(NamedTuple):
@@ -40,6 +44,13 @@ class Stored(NamedTuple):
     version: int
     sequence: int
     body: bytes | None
+
+
+class Part(NamedTuple):
+    """What a change replaces in a chunk that is otherwise, and in its size, as before."""
+
+    start: int
+    before: bytes
 
 
 class Written(NamedTuple):
@@ -106,14 +117,17 @@ def put_chunk(
     *,
     known: bool,
     keep: bool = True,
+    part: Part | None = None,
 ) -> None:
     """Store a chunk of the present content, and keep what `old` had there if it had something else.
 
-    `known`: there is a row at this position. `keep` False: what was there is kept already.
+    `known`: there is a row at this position. `keep` False: what was there is kept already. `part`: what alone changes.
     """
     within = old.body is None and position * CHUNK < old.size
     if known:
-        if keep and within:
+        if keep and within and part is not None and chunk != ZERO_CHUNK and old.version % FULL_EVERY:
+            _keep_part(connection, old, position, part)
+        elif keep and within:
             _keep_chunk(connection, old, position, True)
     elif keep and (within or position <= _highest(connection, old.id)):
         _keep_chunk(connection, old, position, False)
@@ -193,18 +207,60 @@ def at_sequence(connection: Runner, current: Stored, version: int, sequence: int
         and not _has_chunks(connection, current.id, sequence)
     ):
         return None
-    chunks = fetch(
+    present = fetch(
         connection,
         """SELECT position, body FROM chunk AS c WHERE node = ?1 AND NOT EXISTS (
                SELECT 1 FROM old_chunk AS o
-               WHERE o.node = ?1 AND o.position = c.position AND o.sequence >= ?2)
-           UNION ALL
-           SELECT position, body FROM old_chunk AS o WHERE node = ?1 AND sequence = (
-               SELECT min(sequence) FROM old_chunk AS p
-               WHERE p.node = ?1 AND p.position = o.position AND p.sequence >= ?2)""",
+               WHERE o.node = ?1 AND o.position = c.position AND o.sequence >= ?2 AND o.start IS NULL)""",
         (current.id, sequence),
     )
-    return assemble(size, chunks)
+    content = bytearray(assemble(size, present))
+    for position, start, body in fetch(
+        connection,
+        f"""SELECT position, ifnull(start, 0), body FROM old_chunk AS o
+            WHERE node = ?1 AND sequence BETWEEN ?2 AND ifnull((
+                SELECT min(sequence) FROM old_chunk AS p
+                WHERE p.node = ?1 AND p.position = o.position AND p.sequence >= ?2 AND p.start IS NULL), {_FOREVER})
+            ORDER BY sequence DESC""",
+        (current.id, sequence),
+    ):
+        at = position * CHUNK + start
+        if at < size:
+            content[at : at + len(body)] = body[: size - at]
+    return bytes(content)
+
+
+def old_chunk(connection: Runner, node: int, position: int, sequence: int) -> bytes:
+    """The chunk that was at a position when the row `sequence` was the last to have it."""
+    rows = fetch(
+        connection,
+        f"""SELECT start, body FROM old_chunk WHERE node = ?1 AND position = ?2 AND sequence BETWEEN ?3 AND ifnull((
+                SELECT min(sequence) FROM old_chunk
+                WHERE node = ?1 AND position = ?2 AND sequence >= ?3 AND start IS NULL), {_FOREVER})
+            ORDER BY sequence DESC""",
+        (node, position, sequence),
+    )
+    whole = bytearray(b"" if rows and rows[0][0] is None else chunk_at(connection, node, position) or b"")
+    for start, body in rows:
+        if start is None:
+            whole[:] = body
+        else:
+            whole[start : start + len(body)] = body
+    return bytes(whole)
+
+
+def complete(connection: Runner, node: int, position: int, since: int) -> None:
+    """Keep whole what is kept in part since a row, from a position on: the chunks that it rests on are about to go."""
+    for each, sequence in fetch(
+        connection,
+        "SELECT position, sequence FROM old_chunk WHERE node = ? AND position >= ? AND sequence >= ? "
+        "AND start IS NOT NULL",
+        (node, position, since),
+    ):
+        connection.execute(
+            "UPDATE old_chunk SET start = NULL, body = ? WHERE node = ? AND position = ? AND sequence = ?",
+            (old_chunk(connection, node, each, sequence), node, each, sequence),
+        )
 
 
 def is_intact(connection: Runner, stored: Stored, expected: bytes | None) -> bool:
@@ -251,6 +307,13 @@ def _keep_chunk(connection: Runner, old: Stored, position: int, known: bool) -> 
             "INSERT INTO old_chunk (node, position, sequence, body) VALUES (?, ?, ?, x'')",
             (old.id, position, old.sequence),
         )
+
+
+def _keep_part(connection: Runner, old: Stored, position: int, part: Part) -> None:
+    connection.execute(
+        "INSERT INTO old_chunk (node, position, sequence, start, body) VALUES (?, ?, ?, ?, ?)",
+        (old.id, position, old.sequence, part.start, part.before),
+    )
 
 
 def keep_chunks(connection: Runner, old: Stored, start: int) -> None:

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Iterator
 
 from avm_builtin.storage.sqlite import contents
 from avm_builtin.storage.sqlite.connection import Runner, fetch
-from avm_builtin.storage.sqlite.contents import Stored, Written
+from avm_builtin.storage.sqlite.contents import Part, Stored, Written
 from avm_builtin.storage.sqlite.trees import ZERO_LEAF, Trees
 from vfs_core.content import CHUNK, leaf_hash
 from vfs_core.storage import Snapshot
+
+_SMALL = CHUNK // 2
+"""Bytes up to which a change of a chunk keeps only what it replaces."""
 
 
 def read(connection: Runner, stored: Stored, offset: int, size: int) -> bytes:
@@ -58,7 +61,11 @@ def write(
         part = data[done : done + CHUNK - at]
         before = contents.chunk_at(connection, old.id, position)
         whole = (before or b"").ljust(min(CHUNK, size - position * CHUNK), b"\0")
-        keeping.put(position, whole[:at] + part + whole[at + len(part) :], known=before is not None)
+        replaced = None
+        if before is not None and len(before) == len(whole) and len(part) <= _SMALL:
+            replaced = Part(at, before[at : at + len(part)])
+        after = whole[:at] + part + whole[at + len(part) :]
+        keeping.put(position, after, known=before is not None, part=replaced)
         done += len(part)
     first, last = offset // CHUNK, max(offset, offset + len(data) - 1) // CHUNK
     return Written(size, trees.root(connection, old.id, old.size, size, first, last), None)
@@ -144,16 +151,19 @@ class _Keeping:
         if self._since is None:
             contents.keep_body(self._connection, self._old, new)
 
-    def put(self, position: int, chunk: bytes, *, known: bool) -> None:
+    def put(self, position: int, chunk: bytes, *, known: bool, part: Part | None = None) -> None:
         """Store a chunk, and keep the one that was there when the writer began."""
         leaf = ZERO_LEAF if chunk == contents.ZERO_CHUNK else leaf_hash(chunk)
         new = known and position * CHUNK >= self._base_size
         keep = not new and not self._is_kept(position)
-        contents.put_chunk(self._connection, self._old, position, leaf, chunk, known=known, keep=keep)
+        contents.put_chunk(
+            self._connection, self._old, position, leaf, chunk, known=known, keep=keep, part=part
+        )
 
     def cut(self, start: int) -> None:
         """Take the chunks from a position on away, and keep those that were there when the writer began."""
         since = self._old.sequence if self._since is None else self._since
+        contents.complete(self._connection, self._old.id, start, since)
         self._connection.execute(
             "DELETE FROM chunk WHERE node = ?1 AND position >= ?2 AND position IN "
             "(SELECT position FROM old_chunk WHERE node = ?1 AND position >= ?2 AND sequence >= ?3)",
@@ -167,10 +177,14 @@ class _Keeping:
         contents.keep_chunks(self._connection, self._old, start)
 
     def _is_kept(self, position: int) -> bool:
-        return self._since is not None and bool(
-            fetch(
-                self._connection,
-                "SELECT 1 FROM old_chunk WHERE node = ? AND position = ? AND sequence >= ? LIMIT 1",
-                (self._old.id, position, self._since),
-            )
+        """Whether what was there when the writer began is kept; from now on it is so whole."""
+        if self._since is None:
+            return False
+        rows = fetch(
+            self._connection,
+            "SELECT start FROM old_chunk WHERE node = ? AND position = ? AND sequence >= ? ORDER BY sequence LIMIT 1",
+            (self._old.id, position, self._since),
         )
+        if rows and rows[0][0] is not None:
+            contents.complete(self._connection, self._old.id, position, self._since)
+        return bool(rows)

@@ -23,11 +23,11 @@ _VERSIONS = """SELECT j.version, j.sequence, j.size, j.hash, (
         ORDER BY f.version LIMIT 1)
     FROM journal j WHERE j.node = ? AND j.hash IS NOT NULL ORDER BY j.version"""
 
-_CHUNKS = """SELECT position, length(body), NULL, hash FROM chunk AS c
+_CHUNKS = """SELECT position, length(body), NULL, NULL, hash FROM chunk AS c
     WHERE node = ?1 AND position <= ?3 AND NOT EXISTS (
         SELECT 1 FROM old_chunk AS o WHERE o.node = ?1 AND o.position = c.position AND o.sequence >= ?2)
     UNION ALL
-    SELECT position, length(body), rowid, NULL FROM old_chunk AS o
+    SELECT position, iif(start IS NULL, length(body), NULL), rowid, sequence, NULL FROM old_chunk AS o
     WHERE node = ?1 AND position <= ?3 AND sequence = (
         SELECT min(sequence) FROM old_chunk AS p
         WHERE p.node = ?1 AND p.position = o.position AND p.sequence >= ?2)"""
@@ -49,7 +49,7 @@ def check(connection: apsw.Connection) -> Finding:
     """One finding for all old contents."""
     looked_at, missing, damaged = 0, [], []
     for current in _nodes(connection):
-        leaves: dict[int, bytes] = {}
+        leaves: dict[int, tuple[int, bytes]] = {}
         for version in map(_Kept._make, fetch(connection, _VERSIONS, (current.id,))):
             if not _has_to_be_kept(version) or retention.is_gone(connection, current.id, version.sequence):
                 continue
@@ -84,7 +84,10 @@ def _has_to_be_kept(version: _Kept) -> bool:
 
 
 def _hash(
-    connection: apsw.Connection, current: contents.Stored, version: _Kept, leaves: dict[int, bytes]
+    connection: apsw.Connection,
+    current: contents.Stored,
+    version: _Kept,
+    leaves: dict[int, tuple[int, bytes]],
 ) -> bytes | None:
     """The hash of a version as it would be read; `leaves` remembers those of the node's old chunks."""
     if version.size <= CHUNK:
@@ -98,19 +101,20 @@ def _hash(
     return sparse_root(last + 1, found, ZERO_LEAF)
 
 
-def _leaf(connection: apsw.Connection, node: int, row: Row, size: int, leaves: dict[int, bytes]) -> bytes:
+def _leaf(
+    connection: apsw.Connection, node: int, row: Row, size: int, leaves: dict[int, tuple[int, bytes]]
+) -> bytes:
     """The hash of a chunk that is cut, or filled with zeros, to `size`."""
-    position, length, old, known = row
+    position, length, old, sequence, known = row
     if length == size and known is not None:
         return bytes(known)  # that it is right is for the present content to show
-    if length == size and old in leaves:
-        return leaves[old]
-    body: bytes = (
-        fetch(connection, "SELECT body FROM chunk WHERE node = ? AND position = ?", (node, position))
-        if old is None
-        else fetch(connection, "SELECT body FROM old_chunk WHERE rowid = ?", (old,))
-    )[0][0]
+    if old in leaves and leaves[old][0] == size:
+        return leaves[old][1]
+    if old is None:
+        body = contents.chunk_at(connection, node, position) or b""
+    else:
+        body = contents.old_chunk(connection, node, position, sequence)
     leaf = leaf_hash(body[:size].ljust(size, b"\0"))
-    if length == size and old is not None:
-        leaves[old] = leaf
+    if old is not None and len(body) == size:
+        leaves[old] = size, leaf
     return leaf

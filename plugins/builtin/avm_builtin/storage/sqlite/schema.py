@@ -9,7 +9,8 @@ Notes on the tables:
 - A node's id is the sequence of the journal row that made it: never reused, and no counter to keep.
 - `node.body` holds content of at most one chunk; larger content is in `chunk`.
 - `old_body` and `old_chunk` hold only what is no longer current. A row is keyed by the journal row of the
-  last version that had this content; an old body is whole (`prefix` NULL) or a reverse delta against the next.
+  last version that had this content; an old body is whole (`prefix` NULL) or a reverse delta against the next, an
+  old chunk is whole (`start` NULL) or what was from `start` on in what is otherwise as in the next.
 - `commitment` is NULL until a row is redacted: until then it follows from salt and fields.
 - A deleted node keeps its row (`links` = 0, `deleted_sequence` set) until retention purges it.
 - `name.since` is the journal row that gave the name (0: the one that made the node). With `old_name`, which holds
@@ -164,6 +165,7 @@ CREATE INDEX share_user ON share (user);
 
 _V2 = """
 ALTER TABLE name ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE old_chunk ADD COLUMN start INTEGER;
 
 CREATE TABLE old_name (
     directory INTEGER NOT NULL,     -- node id of a directory, which may be deleted
