@@ -300,8 +300,8 @@ class Database:
             mode = os.stat(self.path).st_mode & 0o666
             try:
                 self._lock_fd = os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
-            except OSError as error:
-                raise ReadOnly(f"{where}, where writers queue, cannot be opened: {error.strerror}") from error
+            except OSError:
+                return  # without a queue, who waits only looks again and again
         fd = self._lock_fd
         # A turn: whoever came by the lock may take it back for a while, for handing it over costs more than a write.
         if time.monotonic() >= self._turn_ends or not _try_lock(fd):
