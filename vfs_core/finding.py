@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from vfs_core import ranking
 from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of
@@ -19,11 +21,14 @@ from vfs_core.storage import Found, Operation
 from vfs_core.types import SYMMETRIC_LINKS, Hit, Kind, Link
 
 if TYPE_CHECKING:
+    from vfs_core.permissions import Judge
     from vfs_core.session import Session
 
 CATCH_UP_SECONDS = 2.0
 """How long a search waits for the index to take in what is new."""
 MAX_HITS = 1_000_000
+_PAGE = 20
+"""Matches that are looked up at a time, at least."""
 _SNIPPET_BYTES = 4 * 1024 * 1024
 
 
@@ -62,33 +67,20 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
     runner = session.kernel.search()
     behind = runner.catch_up(CATCH_UP_SECONDS)
     backend = session.kernel.search_backend()
-    matches = backend.search(SearchQuery(query, visible, limit, tags))
-    chosen: list[tuple[Found, float]] = []
-    seen: set[int] = set()
-    page: list[Match] = []
-    exhausted = False
-    while len(chosen) < limit and not exhausted:
-        page = []
-        for match in matches:
-            if match.node not in seen:
-                seen.add(match.node)
-                page.append(match)
-            if len(page) >= max(limit, 20):
+    matches = backend.search(SearchQuery(query, visible, max(limit, ranking.DEPTH), tags))
+    chosen: list[ranking.Scored] = []
+    enough = max(limit, _PAGE)
+    related = False
+    for seen, (names, score) in enumerate(_allowed(judge, matches, enough), 1):
+        for found in names:
+            if is_within(found.path, under) and tags <= set(tags_of(found.meta_json)):
+                chosen.append((found, score))
+                related = related or ranking.has_context(found)
                 break
-        else:
-            exhausted = True
-        names: dict[int, list[Found]] = {}
-        for found in judge.store.nodes([match.node for match in page]):
-            names.setdefault(found.stat.id if found.stat else 0, []).append(found)
-        for match in page:
-            for found in names.get(match.node, ()):
-                if (
-                    is_within(found.path, under)
-                    and judge.allows(Operation.SEARCH, found)
-                    and tags <= set(tags_of(found.meta_json))
-                ):
-                    chosen.append((found, match.score))
-                    break
+        if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
+            break
+    if related:
+        chosen = ranking.rerank(query, chosen)
     hits = []
     for found, score in chosen[:limit]:
         assert found.stat is not None
@@ -103,6 +95,27 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
         text = current.data.decode("utf-8", "replace")
         hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
     return Results(hits, behind)
+
+
+def _allowed(judge: Judge, matches: Iterator[Match], size: int) -> Iterator[tuple[list[Found], float]]:
+    """The names of each matching node that the agent may find, if any, with the score; looked up page by page."""
+    fresh = _first_of_each(matches)
+    while page := list(islice(fresh, size)):
+        names: dict[int, list[Found]] = {}
+        for found in judge.store.nodes([match.node for match in page]):
+            if found.stat is not None and judge.allows(Operation.SEARCH, found):
+                names.setdefault(found.stat.id, []).append(found)
+        yield from ((names[match.node], match.score) for match in page if match.node in names)
+        size = max(size, ranking.DEPTH - size)
+
+
+def _first_of_each(matches: Iterable[Match]) -> Iterator[Match]:
+    """One match for each node: hard links match more than once."""
+    seen: set[int] = set()
+    for match in matches:
+        if match.node not in seen:
+            seen.add(match.node)
+            yield match
 
 
 def check_link(kind: str, weight: float) -> None:
