@@ -136,6 +136,11 @@ def test_a_secret_is_taken_out_wherever_it_stands(avm: AVM, secret: str, kind: s
     assert avm.read(done.path).text == f"deploy uses [redacted: {kind}] since May"
 
 
+def test_who_says_so_keeps_them(avm: AVM) -> None:
+    done = avm.agent_memory().remember("deploy uses AKIAIOSFODNN7EXAMPLE", keep_secrets=True)
+    assert (done.redacted, avm.read(done.path).text) == ((), "deploy uses AKIAIOSFODNN7EXAMPLE")
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -35,17 +35,19 @@ class AgentMemory:
         source: str | None = None,
         derived_from: Sequence[str] = (),
         supersedes: str | None = None,
+        keep_secrets: bool = False,
     ) -> Remembered:
         """Store a note and say what it resembles: `.path`, `.stored`, `.similar`, `.redacted`.
 
         `namespace` None is this agent's private space, `"shared"` the shared one, another name a directory in it, a
         path that directory. `importance` is from 0 to 1. Text that is there already is not stored twice, secrets are
-        taken out. `derived_from` and `supersedes` name notes; what is superseded is kept and ranks lower. Raises
-        Invalid, NotFound, Denied.
+        taken out unless `keep_secrets`. `derived_from` and `supersedes` name notes; what is superseded is kept and
+        ranks lower. Raises Invalid, NotFound, Denied.
         """
         return remembering.remember(
             self._session, content, title=title, importance=importance, tags=tags, namespace=namespace,
             source=source, derived_from=derived_from, supersedes=supersedes,
+            keep_secrets=keep_secrets,
         )  # fmt: skip
 
     def recall(

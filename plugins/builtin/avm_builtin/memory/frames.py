@@ -21,17 +21,18 @@ class Frame(NamedTuple):
     path: str
     score: float
     author: str
+    """Who wrote it last, as the journal knows."""
+    door: str
     time_ns: int
     text: str
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
+    """What the note says of itself, and what others say of it."""
 
     def __str__(self) -> str:
         fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(self.text)), default=0))
         moment = as_datetime(self.time_ns).astimezone().strftime("%Y-%m-%d %H:%M")
-        remark = f", {self.remark}" if self.remark else ""
-        heading = (
-            f"[{on_one_line(self.path)}] ({self.score:.2f}) {on_one_line(self.author)}, {moment}{remark}"
-        )
+        heading = f"[{self.path}] ({self.score:.2f}) {self.author} via {self.door}, {moment}"
+        heading = on_one_line(", ".join((heading, *self.remarks)))
         text = self.text.replace("\0", "\ufffd")
         return f"{heading}\n{fence}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
 

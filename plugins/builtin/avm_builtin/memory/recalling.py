@@ -46,6 +46,8 @@ _FEW = 150
 _NOTE_TOKENS = 40
 """As short as notes are taken to be when it is decided how many to rank."""
 _MOST = 500
+_REMARK = 200
+"""Characters of what metadata says that stand on a heading."""
 TEXT_MAX = 1 << 20
 """Bytes of a note that are looked at."""
 
@@ -186,18 +188,21 @@ def _framed(session: Session, candidate: _Candidate) -> Frame | None:
     assert stat is not None
     try:
         data = session.read(path).data if stat.size <= TEXT_MAX else session.read_range(path, 0, TEXT_MAX)
-        author = session.history(path, 1)[0].author
+        last = session.history(path, 1)[0]
     except (NotFound, Denied, IndexError):
         return None  # moved, closed or removed since it was found
     if b"\0" in data[:4096]:
         text = f"(binary, {stat.size:,} bytes)"
     else:
         text = redact(data.decode("utf-8", "replace").strip("\n")).text
-    remark = ""
-    if candidate.meta.get("superseded_by"):
-        remark = f"superseded by {on_one_line(str(candidate.meta['superseded_by']))}"
-    moment = happened_ns(candidate.meta, stat.modified_ns)
-    return Frame(path, candidate.score, author, moment, text, remark)
+    meta = candidate.meta
+    remarks = []
+    if meta.get("author") not in (None, last.author):
+        remarks.append(f"attributed to {str(meta['author'])[:_REMARK]}")
+    if meta.get("superseded_by"):
+        remarks.append(f"superseded by {str(meta['superseded_by'])[:_REMARK]}")
+    moment = happened_ns(meta, stat.modified_ns)
+    return Frame(path, candidate.score, last.author, last.door, moment, text, tuple(remarks))
 
 
 def _header(items: int, count: int) -> str:

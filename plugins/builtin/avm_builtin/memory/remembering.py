@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
 from avm_builtin.memory.projects import project_of
-from avm_builtin.memory.redaction import redact
+from avm_builtin.memory.redaction import Redacted, redact
 from avm_builtin.search import text as analyser
 from vfs_core.errors import Conflict, Denied, Exists, Invalid, NotFound, Unsupported
 from vfs_core.path import join
@@ -65,10 +65,12 @@ def remember(
     source: str | None = None,
     derived_from: Sequence[str] = (),
     supersedes: str | None = None,
+    keep_secrets: bool = False,
 ) -> Remembered:
     """Store a note. `namespace` None is the agent's private space, `shared` and what lies below it the shared one.
 
-    `derived_from` and `supersedes` are paths. Raises Invalid, NotFound, Denied before anything is stored.
+    `derived_from` and `supersedes` are paths. `keep_secrets` stores what looks like a secret too.
+    Raises Invalid, NotFound, Denied before anything is stored.
     """
     if not content.strip():
         raise Invalid("there is nothing to remember: the text is empty")
@@ -77,7 +79,7 @@ def remember(
     space = space_for(session, namespace)
     sources = [session.read(path).path for path in derived_from]
     replaced = session.read(supersedes).path if supersedes is not None else None
-    clean = redact(content)
+    clean = Redacted(content, ()) if keep_secrets else redact(content)
     similar = _alike(session, clean.text, space)
     for each in similar:
         if each.similarity == 1.0 and each.path != replaced:

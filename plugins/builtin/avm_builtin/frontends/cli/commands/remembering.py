@@ -30,6 +30,7 @@ _STRATEGIES = ("balanced", "importance", "recency", "relevance")
 @click.option("--derived-from", type=NotePath(), multiple=True, metavar="PATH",
               help="A note that it was made from. Repeatable.")  # fmt: skip
 @click.option("--supersedes", type=NotePath(), metavar="PATH", help="The note that it replaces.")
+@click.option("--keep-secrets", is_flag=True, help="Store also what looks like a key or a password.")
 @click.pass_obj
 def remember(
     app: App,
@@ -41,6 +42,7 @@ def remember(
     source: str | None,
     derived_from: tuple[str, ...],
     supersedes: str | None,
+    keep_secrets: bool,
 ) -> None:
     """Store TEXT (without it: standard input) as a note, and say what it resembles.
 
@@ -51,7 +53,7 @@ def remember(
     text = " ".join(words) if words else content(None, "avm remember").decode("utf-8", "replace")
     done = AgentMemory(app.session).remember(
         text, title, importance, tags, namespace, source=source, derived_from=derived_from,
-        supersedes=supersedes,
+        supersedes=supersedes, keep_secrets=keep_secrets,
     )  # fmt: skip
     if app.as_json:
         put_json(
