@@ -128,7 +128,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
         f"📌 cat NVDA_analysis.md:tags → {analyst.read('/memory/market/NVDA_analysis.md:tags').text.strip()}"
     )
 
-    section(4, "AGENT MEMORY (TOKEN-AWARE RECALL)")
+    section(4, "AGENT MEMORY (TOKEN-AWARE RECALL), NAVIGATION")
     memory = trader.agent_memory()
     for text, importance in (
         ("NVDA showing weakness. RSI at 72, reduce exposure.", 0.9),
@@ -139,6 +139,11 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
         print(f"✓ Remembered: {done.path} (importance: {importance}{taken})")
     print("📌 Recall: 'NVDA risk' (max 500 tokens):")
     print(memory.recall("NVDA risk", max_tokens=500))
+    print("📌 Without a keyword: topics() → browse() → explore() → recall()")
+    print(memory.topics())
+    print(memory.browse("/memory", depth=1))
+    print(memory.explore("/memory/market/NVDA_analysis.md"))
+    print(memory.timeline(days=1, limit=3))
     print(f"📌 analyst recalls it: {analyst.recall('exposure', scope='/memory/private').strip()}")
 
     section(5, "MULTI-AGENT ISOLATION")

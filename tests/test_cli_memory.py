@@ -54,3 +54,30 @@ def test_a_mistake_says_what_is_wrong(avm: Avm) -> None:
     assert avm("remember", "x", "--importance", "7").code == 2
     assert avm("remember", "x", "--derived-from", "/memory/none").code == 3
     assert avm("recall", "x", "--since", "someday").code == 2
+
+
+def test_ones_way_without_a_keyword(avm: Avm) -> None:
+    avm("write", "shared/nvda.md", "--content", "# NVDA\nRSI at 72", "--tag", "market")
+    avm("write", "shared/risk.md", "--content", "never more than 2%")
+    avm("link", "shared/nvda.md", "shared/risk.md")
+    assert avm("topics").out.splitlines()[2:4] == ["  📁 shared: 2 memories", "### By Tag:"]
+    assert avm("browse").out == "📁 shared (2)\n"
+    assert avm("browse", "--query", "RSI").out.endswith("] /memory/shared/nvda.md\n    NVDA\n")
+    assert avm("browse", "--query", "nothing such").code == 6
+    assert "RSI at 72" in avm("fetch", "shared/nvda.md").out
+    assert [line[10:] for line in avm("timeline").out.splitlines()[2:]] == [
+        "risk: never more than 2%",
+        "nvda: NVDA",
+    ]
+    assert avm("recent", "-n", "1").out.count("[") == 1
+    assert avm("explore", "shared/nvda.md").out.splitlines()[-1] == "  [related] /memory/shared/risk.md"
+    assert avm("explore", "none.md").code == 3
+
+
+def test_the_ways_are_data_too(avm: Avm) -> None:
+    avm("write", "shared/nvda.md", "--content", "RSI at 72", "--tag", "market")
+    assert json.loads(avm("topics", "--json").out) == {"categories": {"shared": 1}, "tags": {"market": 1}}
+    assert json.loads(avm("browse", "--json").out)["directories"] == {"/memory/shared": 1}
+    for command in ("timeline", "recent"):
+        assert [each["summary"] for each in json.loads(avm(command, "--json").out)] == ["RSI at 72"]
+    assert json.loads(avm("explore", "shared/nvda.md", "--json").out)["reached"] == []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.meta import tags_of
-from vfs_core.path import is_within, space_of
+from vfs_core.path import is_within, space_of, split
 from vfs_core.search import Match, SearchQuery
 from vfs_core.storage import Found, Operation
 from vfs_core.types import SYMMETRIC_LINKS, Hit, Kind, Link
@@ -142,6 +142,23 @@ def links(session: Session, found: Found) -> list[Link]:
         if (end := row.target if row.source == me else row.source) in paths
     }
     return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def census(session: Session, under: str) -> dict[str, int]:
+    """How many files that the agent may read each directory at and below a path has, where it has any."""
+    judge = session.judge
+    counts: dict[str, int] = {}
+    if judge.sees_by_class:
+        visible = judge.visible()
+        for each in judge.store.census(under):
+            if (each.within, each.own) in visible:
+                counts[each.directory] = counts.get(each.directory, 0) + each.files
+    else:
+        for found in session.walk(under, Operation.SEARCH):
+            if found.stat is not None and found.stat.kind is Kind.FILE:
+                directory = split(found.path)[0]
+                counts[directory] = counts.get(directory, 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def tag_counts(session: Session) -> dict[str, int]:

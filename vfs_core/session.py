@@ -797,6 +797,10 @@ class Session:
         """A node's links to what the agent may read; `peer` and `related` show from both sides."""
         return finding.links(self, self.require_stored(path, Operation.READ))
 
+    def census(self, under: str = "/memory") -> dict[str, int]:
+        """How many files that the agent may read each directory at and below a path has itself, by path."""
+        return finding.census(self, self._parse(under).path)
+
     def tag_counts(self) -> dict[str, int]:
         """How many notes that the agent may read carry each tag, most frequent first."""
         return finding.tag_counts(self)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
-from avm_builtin.memory import recalling, remembering
+from avm_builtin.memory import navigation, recalling, remembering
+from avm_builtin.memory.navigation import Browsed
 from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
 
@@ -79,3 +80,46 @@ class AgentMemory:
         return recalling.recall(
             self._session, query, max_tokens, strategy, time_range=time_range, scope=scope
         )
+
+    # --- without a keyword -----------------------------------------------------------------------
+
+    def topics(self) -> str:
+        """What there is, by category and by tag."""
+        return str(navigation.topics(self._session))
+
+    @overload
+    def browse(self, path: str = "/memory", depth: int = 2) -> str: ...
+
+    @overload
+    def browse(self, path: str = "/", *, query: str, limit: int = 20) -> list[Browsed]: ...
+
+    def browse(
+        self, path: str = "/memory", depth: int = 2, *, query: str | None = None, limit: int = 20
+    ) -> str | list[Browsed]:
+        """The tree below a path with counts; with a query the notes that match, as paths and summaries to `fetch`.
+
+        Raises NotFound, Invalid.
+        """
+        if query is None:
+            return str(navigation.tree(self._session, path, depth))
+        return navigation.browse(self._session, query, limit, path)
+
+    def fetch(self, paths: Sequence[str], max_tokens: int = 4000) -> str:
+        """The notes at paths, framed as `recall` frames them, of at most `max_tokens` tokens."""
+        return navigation.fetch(self._session, paths, max_tokens)
+
+    def timeline(self, days: float = 7, limit: int = 10) -> str:
+        """What happened in the last days, last first."""
+        return str(navigation.timeline(self._session, days, limit))
+
+    def recent(self, limit: int = 10) -> str:
+        """What was written last, whenever that was."""
+        return str(navigation.recent(self._session, limit))
+
+    def explore(self, path: str, depth: int = 2) -> str:
+        """What the links of a note lead to, in at most `depth` hops. Raises NotFound."""
+        return str(navigation.explore(self._session, path, depth))
+
+    def tag_cloud(self) -> dict[str, int]:
+        """The tags of what this agent may see, with how many notes carry each, most first."""
+        return self._session.tag_counts()

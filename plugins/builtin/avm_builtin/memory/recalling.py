@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -105,7 +105,7 @@ def recall(
     return Recalled(text, tuple(frames[:shown]), len(candidates), more, tokens.count(text), behind)
 
 
-def happened_ns(meta: dict[str, Any], written_ns: int) -> int:
+def happened_ns(meta: Mapping[str, Any], written_ns: int) -> int:
     """When what a note tells of happened: its `time`, else when it was written."""
     try:
         return as_ns(str(meta["time"]))
@@ -184,25 +184,30 @@ def _pack(session: Session, query: str, candidates: list[_Candidate], max_tokens
 
 
 def _framed(session: Session, candidate: _Candidate) -> Frame | None:
-    path, stat = candidate.found.path, candidate.found.stat
-    assert stat is not None
     try:
-        data = session.read(path).data if stat.size <= TEXT_MAX else session.read_range(path, 0, TEXT_MAX)
-        last = session.history(path, 1)[0]
+        return frame_of(session, candidate.found.path, candidate.score, candidate.meta)
     except (NotFound, Denied, IndexError):
         return None  # moved, closed or removed since it was found
+
+
+def frame_of(session: Session, path: str, score: float, meta: Mapping[str, Any] | None = None) -> Frame:
+    """A note as it is shown, whole; `meta` is its metadata where it is known. Raises NotFound, Denied."""
+    stat = session.stat(path)
+    data = session.read(path).data if stat.size <= TEXT_MAX else session.read_range(path, 0, TEXT_MAX)
+    if meta is None:
+        meta = session.read(path).meta
+    last = session.history(path, 1)[0]
     if b"\0" in data[:4096]:
         text = f"(binary, {stat.size:,} bytes)"
     else:
         text = redact(data.decode("utf-8", "replace").strip("\n")).text
-    meta = candidate.meta
     remarks = []
     if meta.get("author") not in (None, last.author):
         remarks.append(f"attributed to {str(meta['author'])[:_REMARK]}")
     if meta.get("superseded_by"):
         remarks.append(f"superseded by {str(meta['superseded_by'])[:_REMARK]}")
     moment = happened_ns(meta, stat.modified_ns)
-    return Frame(path, candidate.score, last.author, last.door, moment, text, tuple(remarks))
+    return Frame(path, score, last.author, last.door, moment, text, tuple(remarks))
 
 
 def _header(items: int, count: int) -> str:

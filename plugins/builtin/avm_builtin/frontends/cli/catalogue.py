@@ -24,6 +24,12 @@ COMMANDS = (
     CommandSpec(
         "recall", _COMMANDS + "remembering:recall", "What is known, within a budget of tokens", MEMORY
     ),
+    CommandSpec("topics", _COMMANDS + "navigating:topics", "What there is, by category and tag", MEMORY),
+    CommandSpec("browse", _COMMANDS + "navigating:browse", "The tree with counts, or what matches", MEMORY),
+    CommandSpec("fetch", _COMMANDS + "navigating:fetch", "Several notes within a budget of tokens", MEMORY),
+    CommandSpec("timeline", _COMMANDS + "navigating:timeline", "What happened in the last days", MEMORY),
+    CommandSpec("recent", _COMMANDS + "navigating:recent", "What was written last", MEMORY),
+    CommandSpec("explore", _COMMANDS + "navigating:explore", "What a note's links lead to", MEMORY),
     CommandSpec("mv", _COMMANDS + "moving:mv", "Move a note, a directory or all of a prefix", EVERYDAY),
     CommandSpec("rm", _COMMANDS + "removing:rm", "Remove notes, with -r whole directories", EVERYDAY),
     CommandSpec("link", _COMMANDS + "linking:link", "Link two notes", EVERYDAY),
