@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.meta import tags_of
-from vfs_core.path import is_within, space_of
+from vfs_core.path import is_within, space_of, split
 from vfs_core.search import Match, SearchQuery
 from vfs_core.storage import Found, Operation
 from vfs_core.types import SYMMETRIC_LINKS, Hit, Kind, Link
@@ -54,7 +54,34 @@ class Stats:
 
 
 def search(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Results:
-    """Search the index, and check what it gives until `limit` hits are found."""
+    """Search the index, with a snippet of what each hit says now."""
+    judge, backend = session.judge, session.kernel.search_backend()
+    chosen, behind = rank(session, query, limit, tags, under)
+    hits = []
+    for found, score in chosen:
+        assert found.stat is not None
+        current = found
+        if found.stat.size <= _SNIPPET_BYTES:
+            try:
+                current = judge.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
+            except (NotFound, Denied):
+                continue  # closed, moved or deleted since: the next search will say so
+        if current.stat is None or current.stat.id != found.stat.id:
+            continue
+        text = current.data.decode("utf-8", "replace")
+        hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
+    return Results(hits, behind)
+
+
+class Ranked(NamedTuple):
+    """Names that match with their scores in [0, 1], best first, and how many changes the index had not seen."""
+
+    names: list[tuple[Found, float]]
+    behind: int
+
+
+def rank(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Ranked:
+    """Search the index, and check what it gives until `limit` names are found."""
     if not 1 <= limit <= MAX_HITS:
         raise Invalid(f"limit is from 1 to {MAX_HITS:,}, not {limit}")
     judge = session.judge
@@ -65,10 +92,9 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
     matches = backend.search(SearchQuery(query, visible, limit, tags))
     chosen: list[tuple[Found, float]] = []
     seen: set[int] = set()
-    page: list[Match] = []
     exhausted = False
     while len(chosen) < limit and not exhausted:
-        page = []
+        page: list[Match] = []
         for match in matches:
             if match.node not in seen:
                 seen.add(match.node)
@@ -89,20 +115,7 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
                 ):
                     chosen.append((found, match.score))
                     break
-    hits = []
-    for found, score in chosen[:limit]:
-        assert found.stat is not None
-        current = found
-        if found.stat.size <= _SNIPPET_BYTES:
-            try:
-                current = judge.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
-            except (NotFound, Denied):
-                continue  # closed, moved or deleted since: the next search will say so
-        if current.stat is None or current.stat.id != found.stat.id:
-            continue
-        text = current.data.decode("utf-8", "replace")
-        hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
-    return Results(hits, behind)
+    return Ranked(chosen[:limit], behind)
 
 
 def check_link(kind: str, weight: float) -> None:
@@ -129,6 +142,23 @@ def links(session: Session, found: Found) -> list[Link]:
         if (end := row.target if row.source == me else row.source) in paths
     }
     return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def census(session: Session, under: str) -> dict[str, int]:
+    """How many files that the agent may read each directory at and below a path has, where it has any."""
+    judge = session.judge
+    counts: dict[str, int] = {}
+    if judge.sees_by_class:
+        visible = judge.visible()
+        for each in judge.store.census(under):
+            if (each.within, each.own) in visible:
+                counts[each.directory] = counts.get(each.directory, 0) + each.files
+    else:
+        for found in session.walk(under, Operation.SEARCH):
+            if found.stat is not None and found.stat.kind is Kind.FILE:
+                directory = split(found.path)[0]
+                counts[directory] = counts.get(directory, 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def tag_counts(session: Session) -> dict[str, int]:
