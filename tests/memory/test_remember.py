@@ -105,6 +105,7 @@ def test_what_cannot_be_is_refused_before_anything_is_stored(avm: AVM) -> None:
         lambda: memory.remember("x", importance=2),
         lambda: memory.remember("x", importance=float("nan")),
         lambda: memory.remember("x", tags=["a,b"]),
+        lambda: memory.remember("x", supersedes="/memory/a.md:tags"),
     ):
         with pytest.raises(Invalid):
             broken()

@@ -18,6 +18,7 @@ from avm_builtin.memory.redaction import Redacted, redact
 from avm_builtin.search import text as analyser
 from vfs_core.errors import Conflict, Denied, Exists, Invalid, NotFound, Unsupported
 from vfs_core.path import join
+from vfs_core.storage import Operation
 from vfs_core.types import JSON, Link
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def remember(
     if isinstance(importance, bool) or not 0 <= importance <= 1 or not math.isfinite(importance):
         raise Invalid(f"importance is from 0 to 1, not {importance!r}")
     space = space_for(session, namespace)
-    sources = [session.read(path).path for path in derived_from]
-    replaced = session.read(supersedes).path if supersedes is not None else None
+    sources = [session.require_stored(path, Operation.READ).path for path in derived_from]
+    replaced = None if supersedes is None else session.require_stored(supersedes, Operation.READ).path
     clean = Redacted(content, ()) if keep_secrets else redact(content)
     similar = _alike(session, clean.text, space)
     for each in similar:
