@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from avm import errors as errors
     from avm.client import AVM as AVM
+    from avm_builtin.memory.agent import AgentMemory as AgentMemory
     from vfs_core.finding import Results as Results
     from vfs_core.handler import BaseHandler as BaseHandler
     from vfs_core.handler import Capabilities as Capabilities
@@ -53,6 +54,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "avm.client": ("AVM",),
+    "avm_builtin.memory.agent": ("AgentMemory",),
     "vfs_core.finding": ("Results",),
     "vfs_core.handler": ("BaseHandler", "Capabilities", "Context"),
     "vfs_core.hookspecs": ("hookimpl",),

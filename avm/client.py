@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time as time_module
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from vfs_core.errors import Invalid
 from vfs_core.kernel import Kernel
 
 if TYPE_CHECKING:
+    from avm_builtin.memory.agent import AgentMemory
+    from avm_builtin.memory.recalling import Strategy, TimeRange
     from vfs_core.explaining import AccessReport
     from vfs_core.finding import Results, Stats
     from vfs_core.hindsight import BlamedLine
@@ -151,6 +154,28 @@ class AVM:
         if mode != "lexical":
             raise Invalid(f"mode is 'lexical' in this version, not {mode!r}")
         return self._session.search(query, limit, tags=tags, under=under)
+
+    # --- memory ----------------------------------------------------------------------------------
+
+    def agent_memory(self, name: str | None = None) -> AgentMemory:
+        """The memory of an agent (default: this one's): `remember` and `recall` within a budget of tokens."""
+        session = self._session if name is None else self._kernel.session(name)
+        memory: AgentMemory = import_module("avm_builtin.memory.agent").AgentMemory(session)
+        return memory
+
+    def recall(
+        self,
+        query: str,
+        max_tokens: int = 4000,
+        strategy: Strategy = "balanced",
+        *,
+        time_range: TimeRange | None = None,
+        scope: str | None = None,
+    ) -> str:
+        """`agent_memory().recall`: what this agent may see about a subject, at most `max_tokens` tokens of it."""
+        return self.agent_memory().recall(query, max_tokens, strategy, time_range=time_range, scope=scope)
+
+    # --- metadata --------------------------------------------------------------------------------
 
     def update_meta(self, path: str, patch: Mapping[str, Any]) -> dict[str, Any]:
         """Merge into a node's metadata (None removes a key) and return all of it."""

@@ -128,7 +128,25 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
         f"📌 cat NVDA_analysis.md:tags → {analyst.read('/memory/market/NVDA_analysis.md:tags').text.strip()}"
     )
 
-    section(4, "MULTI-AGENT ISOLATION")
+    section(4, "AGENT MEMORY (TOKEN-AWARE RECALL), NAVIGATION")
+    memory = trader.agent_memory()
+    for text, importance in (
+        ("NVDA showing weakness. RSI at 72, reduce exposure.", 0.9),
+        ("BTC holding $65K, key AKIAIOSFODNN7EXAMPLE", 0.7),
+    ):
+        done = memory.remember(text, importance=importance, tags=["market"])
+        taken = f", taken out: {', '.join(done.redacted)}" if done.redacted else ""
+        print(f"✓ Remembered: {done.path} (importance: {importance}{taken})")
+    print("📌 Recall: 'NVDA risk' (max 500 tokens):")
+    print(memory.recall("NVDA risk", max_tokens=500))
+    print("📌 Without a keyword: topics() → browse() → explore() → recall()")
+    print(memory.topics())
+    print(memory.browse("/memory", depth=1))
+    print(memory.explore("/memory/market/NVDA_analysis.md"))
+    print(memory.timeline(days=1, limit=3))
+    print(f"📌 analyst recalls it: {analyst.recall('exposure', scope='/memory/private').strip()}")
+
+    section(5, "MULTI-AGENT ISOLATION")
     analyst.write("/private/spy.md", "SPY pattern: a head and shoulders, private to analyst.\n")
     print(f"📌 analyst finds {[hit.path for hit in analyst.search('shoulders')]}")
     print(f"📌 trader finds  {[hit.path for hit in trader.search('shoulders')]}")
@@ -141,7 +159,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     for row in analyst.access("/private/spy.md").agents:
         print(f"   {row.agent}: {', '.join(row.allowed) or '-'}  {row.reason}")
 
-    section(5, "COLLABORATION: NOTHING IS LOST")
+    section(6, "COLLABORATION: NOTHING IS LOST")
     for agent, line in ((trader, "trader was here\n"), (analyst, "analyst was here\n")) * 2:
         agent.append("/memory/shared/report.md", line)
     print(trader.read("/memory/shared/report.md").text, end="")
@@ -152,7 +170,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     except Conflict as error:
         print(f"✓ a lost race is an error, not an overwrite: {error}")
 
-    section(6, "EVERYTHING CAN BE LOOKED BACK AT, AND UNDONE")
+    section(7, "EVERYTHING CAN BE LOOKED BACK AT, AND UNDONE")
     trader.write("/memory/plan.md", "buy\nhold\n")
     analyst.write("/memory/plan.md", "buy\nsell\n")
     print(analyst.diff("/memory/plan.md"), end="")
@@ -165,11 +183,11 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     trader.restore("/memory/plan.md")
     print(f"✓ restored, with {len(trader.history('/memory/plan.md'))} versions")
 
-    section(7, "A HANDLER OF ONE'S OWN")
+    section(8, "A HANDLER OF ONE'S OWN")
     print(f"📌 /live/clock → {trader.read('/live/clock').text.strip()}")
     print(f"📌 ls / → {[entry.name for entry in trader.list('/')]}")
 
-    section(8, "THE SAME ON THE COMMAND LINE")
+    section(9, "THE SAME ON THE COMMAND LINE")
     command(db, "avm write lesson.md --content 'RSI > 70 = overbought' --agent trader")
     command(db, "avm search overbought --agent analyst")
     command(db, "avm append shared/report.md --agent analyst", "a line from a pipe\n")
@@ -181,7 +199,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     command(db, "avm audit verify")
     command(db, "avm stats --agent trader")
 
-    section(9, "WHAT IT KEEPS")
+    section(10, "WHAT IT KEEPS")
     stats = trader.stats()
     print(f"   {stats.notes:,} notes, {stats.size / 1e6:.1f} MB, visible to {stats.agent}")
     print("\nDEMO COMPLETE 🎉   Your own memory, three commands:\n")

@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import ranking
 from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.meta import tags_of
-from vfs_core.path import is_within, space_of
+from vfs_core.path import is_within, space_of, split
 from vfs_core.search import Match, SearchQuery
 from vfs_core.storage import Found, Operation
 from vfs_core.types import SYMMETRIC_LINKS, Hit, Kind, Link
@@ -59,7 +59,34 @@ class Stats:
 
 
 def search(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Results:
-    """Search the index, and check what it gives until `limit` hits are found."""
+    """Search the index, with a snippet of what each hit says now."""
+    judge, backend = session.judge, session.kernel.search_backend()
+    chosen, behind = rank(session, query, limit, tags, under)
+    hits = []
+    for found, score in chosen:
+        assert found.stat is not None
+        current = found
+        if found.stat.size <= _SNIPPET_BYTES:
+            try:
+                current = judge.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
+            except (NotFound, Denied):
+                continue  # closed, moved or deleted since: the next search will say so
+        if current.stat is None or current.stat.id != found.stat.id:
+            continue
+        text = current.data.decode("utf-8", "replace")
+        hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
+    return Results(hits, behind)
+
+
+class Ranked(NamedTuple):
+    """Names that match with their scores in [0, 1], best first, and how many changes the index had not seen."""
+
+    names: list[ranking.Scored]
+    behind: int
+
+
+def rank(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Ranked:
+    """Search the index, check what it gives until there are enough, and put it in order by what it stands beside."""
     if not 1 <= limit <= MAX_HITS:
         raise Invalid(f"limit is from 1 to {MAX_HITS:,}, not {limit}")
     judge = session.judge
@@ -81,20 +108,7 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
             break
     if related:
         chosen = ranking.rerank(query, chosen)
-    hits = []
-    for found, score in chosen[:limit]:
-        assert found.stat is not None
-        current = found
-        if found.stat.size <= _SNIPPET_BYTES:
-            try:
-                current = judge.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
-            except (NotFound, Denied):
-                continue  # closed, moved or deleted since: the next search will say so
-        if current.stat is None or current.stat.id != found.stat.id:
-            continue
-        text = current.data.decode("utf-8", "replace")
-        hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
-    return Results(hits, behind)
+    return Ranked(chosen[:limit], behind)
 
 
 def _allowed(judge: Judge, matches: Iterator[Match], size: int) -> Iterator[tuple[list[Found], float]]:
@@ -142,6 +156,23 @@ def links(session: Session, found: Found) -> list[Link]:
         if (end := row.target if row.source == me else row.source) in paths
     }
     return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def census(session: Session, under: str) -> dict[str, int]:
+    """How many files that the agent may read each directory at and below a path has, where it has any."""
+    judge = session.judge
+    counts: dict[str, int] = {}
+    if judge.sees_by_class:
+        visible = judge.visible()
+        for each in judge.store.census(under):
+            if (each.within, each.own) in visible:
+                counts[each.directory] = counts.get(each.directory, 0) + each.files
+    else:
+        for found in session.walk(under, Operation.SEARCH):
+            if found.stat is not None and found.stat.kind is Kind.FILE:
+                directory = split(found.path)[0]
+                counts[directory] = counts.get(directory, 0) + 1
+    return dict(sorted(counts.items()))
 
 
 def tag_counts(session: Session) -> dict[str, int]:

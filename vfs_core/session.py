@@ -32,7 +32,7 @@ from vfs_core.errors import (
     VfsError,
 )
 from vfs_core.explaining import AccessReport, explain
-from vfs_core.finding import Results, Stats
+from vfs_core.finding import Ranked, Results, Stats
 from vfs_core.forgetting import Forgotten, Trace
 from vfs_core.hindsight import BlamedLine, View
 from vfs_core.hotcache import HotCache
@@ -766,6 +766,10 @@ class Session:
         """Notes that match any of the words, best first: at most `limit`, below `under`, with all of `tags`."""
         return finding.search(self, query, limit, frozenset(tags), self._parse(under).path)
 
+    def rank(self, query: str, limit: int, *, tags: Sequence[str] = (), under: str = "/") -> Ranked:
+        """`search` without reading what the notes say: names with their scores."""
+        return finding.rank(self, query, limit, frozenset(tags), self._parse(under).path)
+
     def link(self, source: str, target: str, kind: str = "related", weight: float = 1.0) -> None:
         """Link two nodes. Needs to write the source and to read the target."""
         self.link_many([Link(source, kind, target, weight)])
@@ -792,6 +796,10 @@ class Session:
     def links(self, path: str) -> builtins.list[Link]:
         """A node's links to what the agent may read; `peer` and `related` show from both sides."""
         return finding.links(self, self.require_stored(path, Operation.READ))
+
+    def census(self, under: str = "/memory") -> dict[str, int]:
+        """How many files that the agent may read each directory at and below a path has itself, by path."""
+        return finding.census(self, self._parse(under).path)
 
     def tag_counts(self) -> dict[str, int]:
         """How many notes that the agent may read carry each tag, most frequent first."""
@@ -850,6 +858,10 @@ class Session:
         self._cache.clear()
         self._plain.clear()
         self._writable.clear()
+
+    def absolute(self, text: str) -> str:
+        """A path as this agent means it, in full: its `/private` is its own. Raises Invalid."""
+        return self._parse(text).path
 
     def _parse(self, text: str) -> Ref:
         return parse(text, self.principal.agent, self.kernel.suffix_names)

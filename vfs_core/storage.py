@@ -146,6 +146,15 @@ class Usage(NamedTuple):
         return (self.within, *self.elsewhere)
 
 
+class Census(NamedTuple):
+    """How many names of files a directory has of one node class."""
+
+    directory: str
+    within: int
+    own: int
+    files: int
+
+
 class TagUsage(NamedTuple):
     """How many nodes in a pair of classes carry a tag. A node counts once, however many names it has."""
 
@@ -491,6 +500,10 @@ class Store(ABC):
     @abstractmethod
     def usage(self) -> list[Usage]:
         """Files and bytes by pair of classes."""
+
+    @abstractmethod
+    def census(self, path: str) -> list[Census]:
+        """Names of files by directory, at and below a path, and node class; in order of the directories."""
 
     @abstractmethod
     def tag_usage(self) -> list[TagUsage]:

@@ -155,6 +155,8 @@ class Version(NamedTuple):
     operation: str
     attributed: Mapping[str, JSON] | None = None
     """Of an imported version: `author`, `time_ns` and `change` as they were said to be where it came from."""
+    door: str = ""
+    """The front end that it came through."""
 
     @property
     def time(self) -> datetime:

@@ -27,8 +27,9 @@ from vfs_core.errors import (
 )
 from vfs_core.meta import tags_of
 from vfs_core.past import Purged, Retention
-from vfs_core.path import join, split
+from vfs_core.path import is_within, join, split
 from vfs_core.storage import (
+    Census,
     Charge,
     Check,
     Finding,
@@ -161,6 +162,18 @@ class MemoryStore(Store):
             Usage(places[0], own, len(sizes), sum(sizes), places[1:])
             for (own, places), sizes in sorted(sums.items())
         ]
+
+    def census(self, path: str) -> list[Census]:
+        counts: dict[tuple[str, int, int], int] = {}
+        state = self._state
+        for id in set(state.names.values()):
+            for name in state.names_of(id):
+                found = state.find(name)
+                directory = split(name)[0]
+                if found.stat is not None and found.stat.kind is Kind.FILE and is_within(directory, path):
+                    key = directory, found.within, found.own
+                    counts[key] = counts.get(key, 0) + 1
+        return [Census(*key, count) for key, count in sorted(counts.items())]
 
     def tag_usage(self) -> list[TagUsage]:
         counts: dict[tuple[str, int, tuple[int, ...]], int] = {}

@@ -138,6 +138,7 @@ class MemoryTransaction(Transaction):
             content_hash(data),
             operation,
             self.attributed,
+            self._origin.door,
         )
         self.state.versions[node.id, node.version] = committed, data
         self.touched.add(node.id)

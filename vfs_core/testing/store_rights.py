@@ -480,6 +480,28 @@ class StoreRightsTests(StoreFixtures):
         }
         assert counted == expected
 
+    def test_a_census_counts_names_by_directory_and_class(self, store: Store) -> None:
+        assert store.census("/") == []
+        put(store, "/memory/d/a", b"1")
+        put(store, "/memory/d/b", b"2")
+        put(store, "/memory/d/e/c", b"3")
+        put(store, "/memory/d0/c", b"4")
+        put(store, "/memory/d/theirs", b"5", KURO)
+
+        def counted(path: str) -> dict[tuple[str, int, int], int]:
+            return {(each.directory, each.within, each.own): each.files for each in store.census(path)}
+
+        mine, theirs = store.find("/memory/d/a"), store.find("/memory/d/theirs")
+        deep, other = store.find("/memory/d/e/c"), store.find("/memory/d0/c")
+        below = {
+            ("/memory/d", mine.within, mine.own): 2,
+            ("/memory/d", theirs.within, theirs.own): 1,
+            ("/memory/d/e", deep.within, deep.own): 1,
+        }
+        assert counted("/memory/d") == below
+        assert counted("/memory") == counted("/") == {**below, ("/memory/d0", other.within, other.own): 1}
+        assert counted("/memory/d/a") == counted("/memory/none") == {}
+
     def test_tags_are_counted_by_class(self, store: Store) -> None:
         put(store, A, patch={"tags": ["x", "y"]})
         put(store, B, patch={"tags": "x"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vfs_core.specs import CommandSpec
 
 EVERYDAY = "Every day"
+MEMORY = "Memory"
 NOTES = "More with notes"
 EXCHANGE = "In and out"
 CARE = "Setup and care"
@@ -19,6 +20,16 @@ COMMANDS = (
     CommandSpec("append", _COMMANDS + "writing:append", "Add to the end of a note", EVERYDAY),
     CommandSpec("ls", _COMMANDS + "listing:ls", "List a directory", EVERYDAY),
     CommandSpec("search", _COMMANDS + "searching:search", "Find notes by their words", EVERYDAY),
+    CommandSpec("remember", _COMMANDS + "remembering:remember", "Store what is worth keeping", MEMORY),
+    CommandSpec(
+        "recall", _COMMANDS + "remembering:recall", "What is known, within a budget of tokens", MEMORY
+    ),
+    CommandSpec("topics", _COMMANDS + "navigating:topics", "What there is, by category and tag", MEMORY),
+    CommandSpec("browse", _COMMANDS + "navigating:browse", "The tree with counts, or what matches", MEMORY),
+    CommandSpec("fetch", _COMMANDS + "navigating:fetch", "Several notes within a budget of tokens", MEMORY),
+    CommandSpec("timeline", _COMMANDS + "navigating:timeline", "What happened in the last days", MEMORY),
+    CommandSpec("recent", _COMMANDS + "navigating:recent", "What was written last", MEMORY),
+    CommandSpec("explore", _COMMANDS + "navigating:explore", "What a note's links lead to", MEMORY),
     CommandSpec("mv", _COMMANDS + "moving:mv", "Move a note, a directory or all of a prefix", EVERYDAY),
     CommandSpec("rm", _COMMANDS + "removing:rm", "Remove notes, with -r whole directories", EVERYDAY),
     CommandSpec("link", _COMMANDS + "linking:link", "Link two notes", EVERYDAY),

@@ -79,7 +79,9 @@ def change_from(row: Row, names: Names) -> Change:
 def version_from(row: Row, names: Names) -> Version:
     """A Version from the columns JOURNAL of a row that committed content."""
     said = json.loads(row[12]).get(journal.ATTRIBUTED) if row[12] and journal.ATTRIBUTED in row[12] else None
-    return Version(row[4], row[6], row[0], row[1], names.user(row[9]), row[7], row[8] or b"", row[2], said)
+    return Version(
+        row[4], row[6], row[0], row[1], names.user(row[9]), row[7], row[8] or b"", row[2], said, row[11]
+    )
 
 
 def user_from(name: str, capabilities: str | None, groups: list[str]) -> User:

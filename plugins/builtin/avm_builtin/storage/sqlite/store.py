@@ -55,6 +55,7 @@ from vfs_core.errors import (
 from vfs_core.past import Purged, Retention
 from vfs_core.path import join, split
 from vfs_core.storage import (
+    Census,
     Charge,
     Check,
     Copy,
@@ -366,6 +367,16 @@ class SqliteStore(Store):
             Usage(places[0], own, files, size, places[1:])
             for (own,), places, files, size in _by_places(((row[1],), *row) for row in rows)
         ]
+
+    def census(self, path: str) -> list[Census]:
+        below = "/" if path == "/" else f"{path}/"
+        rows = self._database.rows(
+            "SELECT d.path, d.visibility, n.visibility, count(*) FROM directory d "
+            "JOIN name m ON m.directory = d.id JOIN node n ON n.id = m.node "
+            f"WHERE (d.path = ? OR d.path >= ? AND d.path < ?) AND n.kind = ? AND {_LIVES} GROUP BY 1, 3 ORDER BY 1, 3",
+            (path, below, f"{below[:-1]}0", FILE, time.time_ns()),
+        )
+        return [Census(*row) for row in rows]
 
     def tag_usage(self) -> list[TagUsage]:
         rows = self._database.rows(

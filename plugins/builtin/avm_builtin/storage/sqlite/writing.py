@@ -186,7 +186,18 @@ def _commit_content(
     unit.touched.append(node)
     return tuple.__new__(
         Version,
-        (path, version, sequence, now, unit.origin.agent, size, digest, operation, unit.marks.attributed),
+        (
+            path,
+            version,
+            sequence,
+            now,
+            unit.origin.agent,
+            size,
+            digest,
+            operation,
+            unit.marks.attributed,
+            unit.origin.door,
+        ),
     )
 
 
@@ -225,6 +236,7 @@ def _create_file(
         written.hash,
         operation,
         unit.marks.attributed,
+        unit.origin.door,
     )
 
 

@@ -1,0 +1,1 @@
+"""What agents remember and recall: notes with provenance, within a budget of tokens."""

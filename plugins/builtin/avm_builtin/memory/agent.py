@@ -1,0 +1,125 @@
+"""The memory of one agent: what it remembers, and what it recalls of what it may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, overload
+
+from avm_builtin.memory import navigation, recalling, remembering
+from avm_builtin.memory.navigation import Browsed
+from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
+from avm_builtin.memory.remembering import Remembered
+
+if TYPE_CHECKING:
+    from vfs_core.session import Session
+
+
+class AgentMemory:
+    """Remembers for one agent and recalls within a budget. Made by `AVM.agent_memory`; thread-safe."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def agent(self) -> str:
+        """Whose memory it is."""
+        return self._session.principal.agent
+
+    def remember(
+        self,
+        content: str,
+        title: str | None = None,
+        importance: float = 0.5,
+        tags: Sequence[str] = (),
+        namespace: str | None = None,
+        *,
+        source: str | None = None,
+        derived_from: Sequence[str] = (),
+        supersedes: str | None = None,
+        keep_secrets: bool = False,
+    ) -> Remembered:
+        """Store a note and say what it resembles: `.path`, `.stored`, `.similar`, `.redacted`.
+
+        `namespace` None is this agent's private space, `"shared"` the shared one, another name a directory in it, a
+        path that directory. `importance` is from 0 to 1. Text that is there already is not stored twice, secrets are
+        taken out unless `keep_secrets`. `derived_from` and `supersedes` name notes; what is superseded is kept and
+        ranks lower. Raises Invalid, NotFound, Denied.
+        """
+        return remembering.remember(
+            self._session, content, title=title, importance=importance, tags=tags, namespace=namespace,
+            source=source, derived_from=derived_from, supersedes=supersedes,
+            keep_secrets=keep_secrets,
+        )  # fmt: skip
+
+    def recall(
+        self,
+        query: str,
+        max_tokens: int = 4000,
+        strategy: Strategy = "balanced",
+        *,
+        time_range: TimeRange | None = None,
+        scope: str | None = None,
+    ) -> str:
+        """What this agent may see about a subject, as Markdown of at most `max_tokens` tokens (o200k).
+
+        `strategy` is balanced, importance, recency or relevance. `time_range` is a moment to begin at (`"7d"`,
+        `"2026-03-20"`) or a pair of moments, `scope` a directory to stay in. Raises Invalid.
+        """
+        return self.recollect(query, max_tokens, strategy, time_range=time_range, scope=scope).text
+
+    def recollect(
+        self,
+        query: str,
+        max_tokens: int = 4000,
+        strategy: Strategy = "balanced",
+        *,
+        time_range: TimeRange | None = None,
+        scope: str | None = None,
+    ) -> Recalled:
+        """`recall` with its parts: `.text`, `.frames`, `.matches`, `.tokens`, `.behind`."""
+        return recalling.recall(
+            self._session, query, max_tokens, strategy, time_range=time_range, scope=scope
+        )
+
+    # --- without a keyword -----------------------------------------------------------------------
+
+    def topics(self) -> str:
+        """What there is, by category and by tag."""
+        return str(navigation.topics(self._session))
+
+    @overload
+    def browse(self, path: str = "/memory", depth: int = 2) -> str: ...
+
+    @overload
+    def browse(self, path: str = "/", *, query: str, limit: int = 20) -> list[Browsed]: ...
+
+    def browse(
+        self, path: str = "/memory", depth: int = 2, *, query: str | None = None, limit: int = 20
+    ) -> str | list[Browsed]:
+        """The tree below a path with counts; with a query the notes that match, as paths and summaries to `fetch`.
+
+        Raises NotFound, Invalid.
+        """
+        if query is None:
+            return str(navigation.tree(self._session, path, depth))
+        return navigation.browse(self._session, query, limit, path)
+
+    def fetch(self, paths: Sequence[str], max_tokens: int = 4000) -> str:
+        """The notes at paths, framed as `recall` frames them, of at most `max_tokens` tokens."""
+        return navigation.fetch(self._session, paths, max_tokens)
+
+    def timeline(self, days: float = 7, limit: int = 10) -> str:
+        """What happened in the last days, last first."""
+        return str(navigation.timeline(self._session, days, limit))
+
+    def recent(self, limit: int = 10) -> str:
+        """What was written last, whenever that was."""
+        return str(navigation.recent(self._session, limit))
+
+    def explore(self, path: str, depth: int = 2) -> str:
+        """What the links of a note lead to, in at most `depth` hops. Raises NotFound."""
+        return str(navigation.explore(self._session, path, depth))
+
+    def tag_cloud(self) -> dict[str, int]:
+        """The tags of what this agent may see, with how many notes carry each, most first."""
+        return self._session.tag_counts()

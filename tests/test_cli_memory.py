@@ -1,0 +1,83 @@
+"""`avm remember` and `avm recall`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+Avm = Callable[..., Any]
+"""The fixture `avm` (conftest.py)."""
+
+
+def test_what_one_session_remembers_the_next_recalls(avm: Avm) -> None:
+    said = avm(
+        "remember", "NVDA RSI at 72, overbought", "--importance", "0.9", "--tag", "market", "-a", "trader"
+    )
+    assert (said.code, said.out) == (0, "/memory/private/trader/nvda_rsi_at_72_overbought.md\n")
+    found = avm("recall", "what about NVDA?", "--agent", "trader", "--max-tokens", "500")
+    assert found.code == 0 and "NVDA RSI at 72, overbought" in found.out
+    assert found.out.startswith("## Relevant Memory (1 item, ~")
+
+
+def test_what_is_private_is_not_recalled_by_another(avm: Avm) -> None:
+    avm("remember", "quokka habitat", "-a", "trader")
+    found = avm("recall", "quokka", "-a", "kuro")
+    assert found.code == 6
+    assert found.out == "Nothing found in the shared spaces and the private one of kuro.\n"
+    avm("remember", "quokka habitat", "--namespace", "shared", "-a", "trader")
+    assert "quokka habitat" in avm("recall", "quokka", "-a", "kuro").out
+
+
+def test_it_reads_standard_input_and_tells_what_it_took_out(avm: Avm) -> None:
+    said = avm("remember", "--title", "key", stdin=b"key is AKIAIOSFODNN7EXAMPLE here\n")
+    assert said.code == 0 and "taken out: AWS access key" in said.err
+    assert "AKIA" not in avm("read", said.out.strip()).out
+
+
+def test_it_tells_what_is_there_already_and_what_resembles(avm: Avm) -> None:
+    text = "the committee raised interest rates by a quarter of a point on Wednesday to fight inflation"
+    first = avm("remember", text)
+    assert "was there already" in avm("remember", text).err
+    assert f"resembles {first.out.strip()} (" in avm("remember", f"{text} again").err
+
+
+def test_json_has_the_parts(avm: Avm) -> None:
+    made = json.loads(avm("remember", "quokka habitat", "--json").out)
+    assert (made["stored"], made["similar"], made["redacted"]) == (True, [], [])
+    found = json.loads(avm("recall", "quokka", "--json").out)
+    assert found["notes"][0]["path"] == made["path"] and found["tokens"] <= 4000
+
+
+def test_a_mistake_says_what_is_wrong(avm: Avm) -> None:
+    assert avm("recall", "x", "--max-tokens", "0").code == 2
+    assert avm("remember", "x", "--importance", "7").code == 2
+    assert avm("remember", "x", "--derived-from", "/memory/none").code == 3
+    assert avm("recall", "x", "--since", "someday").code == 2
+
+
+def test_ones_way_without_a_keyword(avm: Avm) -> None:
+    avm("write", "shared/nvda.md", "--content", "# NVDA\nRSI at 72", "--tag", "market")
+    avm("write", "shared/risk.md", "--content", "never more than 2%")
+    avm("link", "shared/nvda.md", "shared/risk.md")
+    assert avm("topics").out.splitlines()[2:4] == ["  📁 shared: 2 memories", "### By Tag:"]
+    assert avm("browse").out == "📁 shared (2)\n"
+    assert avm("browse", "--query", "RSI").out.endswith("] /memory/shared/nvda.md\n    NVDA\n")
+    assert avm("browse", "--query", "nothing such").code == 6
+    assert "RSI at 72" in avm("fetch", "shared/nvda.md").out
+    assert [line[10:] for line in avm("timeline").out.splitlines()[2:]] == [
+        "risk: never more than 2%",
+        "nvda: NVDA",
+    ]
+    assert avm("recent", "-n", "1").out.count("[") == 1
+    assert avm("explore", "shared/nvda.md").out.splitlines()[-1] == "  [related] /memory/shared/risk.md"
+    assert avm("explore", "none.md").code == 3
+
+
+def test_the_ways_are_data_too(avm: Avm) -> None:
+    avm("write", "shared/nvda.md", "--content", "RSI at 72", "--tag", "market")
+    assert json.loads(avm("topics", "--json").out) == {"categories": {"shared": 1}, "tags": {"market": 1}}
+    assert json.loads(avm("browse", "--json").out)["directories"] == {"/memory/shared": 1}
+    for command in ("timeline", "recent"):
+        assert [each["summary"] for each in json.loads(avm(command, "--json").out)] == ["RSI at 72"]
+    assert json.loads(avm("explore", "shared/nvda.md", "--json").out)["reached"] == []
