@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
-from avm_builtin.memory import navigation, recalling, remembering
+from avm_builtin.memory import navigation, recalling, remembering, synthesis
 from avm_builtin.memory.navigation import Browsed
 from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
@@ -80,6 +80,10 @@ class AgentMemory:
         return recalling.recall(
             self._session, query, max_tokens, strategy, time_range=time_range, scope=scope
         )
+
+    def synthesize(self, topic: str, max_tokens: int = 4000) -> str:
+        """One Markdown document about a topic: what the notes say, sentence by sentence, each with its source."""
+        return synthesis.synthesize(self._session, topic, max_tokens)
 
     # --- without a keyword -----------------------------------------------------------------------
 

@@ -23,9 +23,9 @@ def excerpt(text: str, query: str, limit: int) -> str:
     """
     if len(text.encode()) <= limit or tokens.count(text) <= limit:
         return text
-    pieces = _pieces(text)
+    pieces = pieces_of(text)
     costs = tokens.count_each(pieces)
-    weights = _weights(pieces, query)
+    weights = weights_of(pieces, query)
     best = max(range(len(pieces)), key=lambda at: (weights[at], -at))
     room = limit - _MARKS
     if costs[best] > room:
@@ -48,11 +48,11 @@ def excerpt(text: str, query: str, limit: int) -> str:
     return shown if tokens.count(shown) <= limit else tokens.cut(shown, limit)
 
 
-def _pieces(text: str) -> list[str]:
-    """Lines, the long ones by sentences; together they are the text."""
+def pieces_of(text: str, long_line: int = _LONG_LINE) -> list[str]:
+    """Lines, those of more than `long_line` characters by sentences; together they are the text."""
     pieces: list[str] = []
     for line in text.splitlines(keepends=True):
-        if len(line) <= _LONG_LINE:
+        if len(line) <= long_line:
             pieces.append(line)
             continue
         start = 0
@@ -64,7 +64,7 @@ def _pieces(text: str) -> list[str]:
     return pieces
 
 
-def _weights(pieces: list[str], query: str) -> list[int]:
+def weights_of(pieces: list[str], query: str) -> list[int]:
     """How many different terms of the query each piece has."""
     wanted = analyser.terms(query)
     weights = []

@@ -51,6 +51,8 @@ _TURN = 0.004
 """Seconds for which a writer may take the lock back before it queues behind others."""
 _LOOK = 0.0003
 """Seconds between two looks at the lock of the one who waits for it, while its holder's turn lasts."""
+_GLANCE = 0.00005
+"""Seconds between the first two looks at it once that turn is over."""
 _TURN_ENDS = struct.Struct("d")
 """What the lock file says: when its holder's turn ends, by the clock that all processes share."""
 _CROWDED = 1.0
@@ -306,9 +308,11 @@ class Database:
         # A turn: whoever came by the lock may take it back for a while, for handing it over costs more than a write.
         if time.monotonic() >= self._turn_ends or not _try_lock(fd):
             # A turnstile: then it must pass this again, behind those who wait. One at a time waits for the lock.
+            deadline = time.monotonic() + BUSY_SECONDS
             fcntl.lockf(fd, fcntl.LOCK_EX, 1)
             try:
-                _await_turn(fd)
+                if not _await_turn(fd, deadline):
+                    raise StoreBusy(_busy(self.path))
                 self._turn_ends = time.monotonic() + _TURN
                 with suppress(OSError):  # no space: whoever is next waits for the lock at once
                     os.pwrite(fd, _TURN_ENDS.pack(self._turn_ends), 0)
@@ -406,7 +410,7 @@ class Database:
         if isinstance(error, apsw.ReadOnlyError):
             return ReadOnly(read_only_reason(where))
         if isinstance(error, (apsw.BusyError, apsw.LockedError)):
-            return StoreBusy(f"{where} has been locked by another writer for {BUSY_SECONDS:.0f} s; retry")
+            return StoreBusy(_busy(where))
         if isinstance(error, apsw.NotADBError):
             return ForeignStore(
                 f"{where} is not an AVM store (not an SQLite database); name another with --db"
@@ -428,15 +432,25 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _await_turn(fd: int) -> None:
-    """Take the lock. Whoever blocks for it has it as soon as it is free: not while its holder's turn lasts."""
+def _await_turn(fd: int, deadline: float) -> bool:
+    """Take the lock: between two changes of its holder, or when its turn is over. False if it was held too long."""
+    pause = _GLANCE
     while not _try_lock(fd):
+        now = time.monotonic()
+        if now > deadline:
+            return False
         said = os.pread(fd, _TURN_ENDS.size, 0)
-        left = _TURN_ENDS.unpack(said)[0] - time.monotonic() if len(said) == _TURN_ENDS.size else 0.0
-        if not 0 < left <= _TURN:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            return
-        time.sleep(min(left, _LOOK))
+        left = _TURN_ENDS.unpack(said)[0] - now if len(said) == _TURN_ENDS.size else 0.0
+        if 0 < left <= _TURN:
+            time.sleep(min(left, _LOOK))
+        else:
+            time.sleep(pause)
+            pause = min(pause * 1.3, _JITTER)  # a change that takes long is not worth many looks
+    return True
+
+
+def _busy(path: str) -> str:
+    return f"{path} has been locked by another writer for {BUSY_SECONDS:.0f} s; retry"
 
 
 class _Paused(list[apsw.Cursor]):

@@ -1,4 +1,4 @@
-"""`remember` and `recall`: an agent's memory from the command line."""
+"""`remember`, `recall` and `synthesize`: an agent's memory from the command line."""
 
 from __future__ import annotations
 
@@ -135,3 +135,17 @@ def recall(
         put(found.text.rstrip("\n"))
     if not found.matches:
         context.exit(NO_HITS)
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, metavar="TOPIC...")
+@click.option("--max-tokens", type=click.IntRange(1), default=4000, show_default=True, metavar="N",
+              help="At most so many tokens (o200k).")  # fmt: skip
+@click.pass_obj
+def synthesize(app: App, words: tuple[str, ...], max_tokens: int) -> None:
+    """Print one document about TOPIC: what the notes that you may see say about it, with its sources."""
+    text = AgentMemory(app.session).synthesize(" ".join(words), max_tokens)
+    if app.as_json:
+        put_json({"text": text})
+    else:
+        put(text.rstrip("\n"))
