@@ -214,19 +214,25 @@ def _hits(line: str, wanted: tuple[Term, ...]) -> Iterator[tuple[int, int, Term]
     prefixes = [term for term in wanted if term.prefix]
 
     def hit_by(run: str) -> Term | None:
-        forms = _forms(run)
-        if not prefixes and exact.keys().isdisjoint(forms):
-            return None
-        for token in forms:
+        for token in _forms(run):
             term = exact.get(token) or next((p for p in prefixes if token.startswith(p.text)), None)
             if term is not None:
                 return term
         return None
 
+    # Most words are no hit: those are passed over at the least cost.
+    idle = not prefixes and exact.keys().isdisjoint
     for match in _RUN.finditer(line):
-        run, start = match.group(), match.start()
-        plain = normalize("NFKC", run)
-        if match.lastindex == 1 or len(plain) != len(run):
+        run = match.group()
+        if match.lastindex == 1:
+            if idle and idle(_forms(run)):
+                continue
+            term = hit_by(run)
+            if term is not None:
+                yield match.start(), match.end(), term
+            continue
+        start, plain = match.start(), normalize("NFKC", run)
+        if len(plain) != len(run):
             term = hit_by(run)
             if term is not None:
                 yield start, match.end(), term
