@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple, TypeAlias
 
 from vfs_core.asked import Question, question
@@ -33,6 +33,8 @@ _NAMED = 1.5
 _DATED = 1.5
 """By how much it grows if the question names a time in which it lies."""
 _CERTAIN = 1 - 1e-9
+_SHORT = 500
+"""Characters of metadata that are worth remembering what they say."""
 
 
 class _Context(NamedTuple):
@@ -83,25 +85,37 @@ def _gathered(contexts: Sequence[_Context], alone: Sequence[float]) -> list[floa
     return together
 
 
+class _Said(NamedTuple):
+    """What of a metadata text counts here; empty where it is not said, or not as text."""
+
+    sequence: tuple[str, str] | None
+    author: str
+    time: str
+
+
 def _context(found: Found, asked: Question, names: Callable[[str], bool]) -> _Context:
     assert found.stat is not None
-    meta: dict[str, JSON] = json.loads(found.meta_json) if has_context(found) else {}
-    author, time, boost = meta.get("author"), meta.get("time"), 1.0
-    if isinstance(author, str) and names(author):
-        boost *= _NAMED
-    if isinstance(time, str) and asked.means(time):
+    meta = found.meta_json
+    sequence, author, time = _said(meta) if len(meta) <= _SHORT else _said.__wrapped__(meta)
+    boost = _NAMED if author and names(author) else 1.0
+    if time and asked.means(time):
         boost *= _DATED
-    time = time if isinstance(time, str) else ""
-    return _Context(_sequence(found, meta, time[:10]), (time, found.stat.created_ns, found.stat.id), boost)
+    if sequence is None and time:
+        return _Context((time[:10], found.parent), (time, found.stat.created_ns, found.stat.id), boost)
+    return _Context(sequence, (time, found.stat.created_ns, found.stat.id), boost)
 
 
-def _sequence(found: Found, meta: Mapping[str, JSON], day: str) -> tuple[str, str | int] | None:
-    """What a hit belongs to, in order: its session or thread, or else its folder on the day that it says."""
+@lru_cache(maxsize=1 << 13)
+def _said(meta_json: str) -> _Said:
+    meta: dict[str, JSON] = json.loads(meta_json)
+    author, time = meta.get("author"), meta.get("time")
+    sequence = None
     for key in ("session", "thread"):
         value = meta.get(key)
         if isinstance(value, (str, int)):
-            return key, str(value)
-    return (day, found.parent) if day else None
+            sequence = key, str(value)
+            break
+    return _Said(sequence, author if isinstance(author, str) else "", time if isinstance(time, str) else "")
 
 
 def _odds(score: float) -> float:
