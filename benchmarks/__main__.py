@@ -8,9 +8,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.harness import Settings, report
+from benchmarks.harness import DATA, Settings, report
 
-PARTS = ("storage", "search", "startup")
+PARTS = ("storage", "search", "retrieval", "startup")
 
 
 def main() -> None:
@@ -27,11 +27,14 @@ def main() -> None:
     parser.add_argument(
         "--dir", type=Path, default=Path(tempfile.gettempdir()), help="where to make the stores"
     )
+    parser.add_argument(
+        "--data", type=Path, default=DATA, help="the development data of `retrieval` (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    settings = Settings(arguments.quick, arguments.dir.resolve(), arguments.long)
+    settings = Settings(arguments.quick, arguments.dir.resolve(), arguments.long, arguments.data)
     for part in arguments.parts or PARTS:
         start = time.perf_counter()
         rows = importlib.import_module(f"benchmarks.{part}").run(settings)

@@ -23,6 +23,8 @@ from typing import Any
 import apsw
 
 RESULTS = Path(__file__).with_name("results")
+DATA = Path(__file__).parents[2] / "shared" / "data" / "retrieval"
+"""The development data of `retrieval`: beside the project, never in it."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Settings:
     """Where stores are made; what file system it is on matters for everything durable."""
     long: bool = False
     """Also what takes many minutes."""
+    data: Path = DATA
+    """Where the development data for `retrieval` lies."""
 
     def scaled(self, full: int, quick: int) -> int:
         return quick if self.quick else full
@@ -226,7 +230,9 @@ def _commit() -> str:
 
 
 def report(part: str, rows: Sequence[Row], settings: Settings, seconds: float) -> None:
-    """Print the rows and write them to results/<part>.json (results/local/ for a quick run)."""
+    """Print the rows and write them to results/<part>.json (results/local/ for a quick run), if there are any."""
+    if not rows:
+        return
     width = max(len(row.name) for row in rows)
     print(f"\n{part} ({seconds:.0f} s)\n")
     for row in rows:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from vfs_core import ranking
 from vfs_core.errors import Denied, Invalid, NotFound
 from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of, split
@@ -19,11 +21,14 @@ from vfs_core.storage import Found, Operation
 from vfs_core.types import SYMMETRIC_LINKS, Hit, Kind, Link
 
 if TYPE_CHECKING:
+    from vfs_core.permissions import Judge
     from vfs_core.session import Session
 
 CATCH_UP_SECONDS = 2.0
 """How long a search waits for the index to take in what is new."""
 MAX_HITS = 1_000_000
+_PAGE = 20
+"""Matches that are looked up at a time, at least."""
 _SNIPPET_BYTES = 4 * 1024 * 1024
 
 
@@ -76,12 +81,12 @@ def search(session: Session, query: str, limit: int, tags: frozenset[str], under
 class Ranked(NamedTuple):
     """Names that match with their scores in [0, 1], best first, and how many changes the index had not seen."""
 
-    names: list[tuple[Found, float]]
+    names: list[ranking.Scored]
     behind: int
 
 
 def rank(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Ranked:
-    """Search the index, and check what it gives until `limit` names are found."""
+    """Search the index, check what it gives until there are enough, and put it in order by what it stands beside."""
     if not 1 <= limit <= MAX_HITS:
         raise Invalid(f"limit is from 1 to {MAX_HITS:,}, not {limit}")
     judge = session.judge
@@ -89,33 +94,42 @@ def rank(session: Session, query: str, limit: int, tags: frozenset[str], under: 
     runner = session.kernel.search()
     behind = runner.catch_up(CATCH_UP_SECONDS)
     backend = session.kernel.search_backend()
-    matches = backend.search(SearchQuery(query, visible, limit, tags))
-    chosen: list[tuple[Found, float]] = []
-    seen: set[int] = set()
-    exhausted = False
-    while len(chosen) < limit and not exhausted:
-        page: list[Match] = []
-        for match in matches:
-            if match.node not in seen:
-                seen.add(match.node)
-                page.append(match)
-            if len(page) >= max(limit, 20):
+    matches = backend.search(SearchQuery(query, visible, max(limit, ranking.DEPTH), tags))
+    chosen: list[ranking.Scored] = []
+    enough = max(limit, _PAGE)
+    related = False
+    for seen, (names, score) in enumerate(_allowed(judge, matches, enough), 1):
+        for found in names:
+            if is_within(found.path, under) and tags <= set(tags_of(found.meta_json)):
+                chosen.append((found, score))
+                related = related or ranking.has_context(found)
                 break
-        else:
-            exhausted = True
+        if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
+            break
+    if related:
+        chosen = ranking.rerank(query, chosen)
+    return Ranked(chosen[:limit], behind)
+
+
+def _allowed(judge: Judge, matches: Iterator[Match], size: int) -> Iterator[tuple[list[Found], float]]:
+    """The names of each matching node that the agent may find, if any, with the score; looked up page by page."""
+    fresh = _first_of_each(matches)
+    while page := list(islice(fresh, size)):
         names: dict[int, list[Found]] = {}
         for found in judge.store.nodes([match.node for match in page]):
-            names.setdefault(found.stat.id if found.stat else 0, []).append(found)
-        for match in page:
-            for found in names.get(match.node, ()):
-                if (
-                    is_within(found.path, under)
-                    and judge.allows(Operation.SEARCH, found)
-                    and tags <= set(tags_of(found.meta_json))
-                ):
-                    chosen.append((found, match.score))
-                    break
-    return Ranked(chosen[:limit], behind)
+            if found.stat is not None and judge.allows(Operation.SEARCH, found):
+                names.setdefault(found.stat.id, []).append(found)
+        yield from ((names[match.node], match.score) for match in page if match.node in names)
+        size = max(size, ranking.DEPTH - size)
+
+
+def _first_of_each(matches: Iterable[Match]) -> Iterator[Match]:
+    """One match for each node: hard links match more than once."""
+    seen: set[int] = set()
+    for match in matches:
+        if match.node not in seen:
+            seen.add(match.node)
+            yield match
 
 
 def check_link(kind: str, weight: float) -> None:

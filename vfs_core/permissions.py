@@ -226,6 +226,9 @@ class Judge:
 
     def allows(self, operation: Operation, found: Found) -> bool:
         """Whether `check` would pass."""
+        key = (operation, found.within, found.own, found.directory)
+        if self._plain and self.store.bell.words[EPOCH] <= self._tag and key in self._allowed:
+            return True
         return self.judge(operation, found).error is None
 
     def judge(self, operation: Operation, found: Found) -> Verdict:

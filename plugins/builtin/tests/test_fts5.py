@@ -117,6 +117,20 @@ def test_a_name_weighs_more_than_a_body(store: MemoryStore, index: Fts5Search) -
     assert paths(store, index, "nvidia") == ["/memory/nvidia.md", "/memory/body.md"]
 
 
+def test_a_note_of_one_word_does_not_win_by_its_shortness(store: MemoryStore, index: Fts5Search) -> None:
+    put(store, "/memory/a.md", "walrus?")
+    put(store, "/memory/b.md", "A walrus eats clams; the tusks of a walrus are as long as the arm of a man.")
+    for number in range(20):
+        put(
+            store,
+            f"/memory/c{number}.md",
+            "something else of about the same length, on the ground of the sea",
+        )
+    catch_up(store, index)
+    best, second = found(index, "walrus")
+    assert (best, second) == (id_of(store, "/memory/b.md"), id_of(store, "/memory/a.md"))
+
+
 def test_scores_are_in_the_unit_interval_and_fall(store: MemoryStore, index: Fts5Search) -> None:
     for number in range(50):
         put(store, f"/memory/{number}", "market " * (number % 7) + "risk " * (number % 3) + "note")

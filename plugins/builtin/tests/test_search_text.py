@@ -98,6 +98,21 @@ def test_a_query_of_question_words_alone_keeps_them() -> None:
     assert terms("what is it") == (Term("what"), Term("is"), Term("it"))
 
 
+@pytest.mark.parametrize(
+    ("query", "looked_for"),
+    [
+        ("会议是什么时候开的", "会议 议是 时候 候开 开的"),
+        ("谁决定了为何推迟?", "谁决 决定 定了 推迟"),
+        ("什么", "什么"),
+        ("什么鱼", "什么 么鱼 鱼*"),
+        ("吗", "吗*"),
+        ("鱼", "鱼*"),
+    ],
+)
+def test_chinese_question_words_part_what_stands_around_them(query: str, looked_for: str) -> None:
+    assert " ".join(term.text + "*" * term.prefix for term in terms(query)) == looked_for
+
+
 def test_a_prefix_is_no_question_word() -> None:
     assert terms("it* plan") == (Term("it", prefix=True), Term("plan"))
 

@@ -23,9 +23,13 @@ from vfs_core.visibility import Visible
 
 _WEIGHTS = "3.0, 1.0, 2.0"
 """What a hit in title, body, tags weighs: who names or tags a note says what it is about."""
+_BRIEF = 5.0
+"""Words of a body at which a third is taken off (half of it without any): BM25 takes a note of three words, one of them
+asked for, to be about nothing else, while such notes mostly say little. Measured: +1.3 nDCG on short abstracts, +1 R@10
+on dialogues, -0.2 on long abstracts."""
 
 _SEARCH = f"""
-SELECT d.node, d.directory, bm25(words, {_WEIGHTS}) AS badness
+SELECT d.node, d.directory, bm25(words, {_WEIGHTS}) * (d.length + {_BRIEF}) / (d.length + 2 * {_BRIEF}) AS badness
 FROM words CROSS JOIN document d ON d.id = words.rowid CROSS JOIN directory p ON p.id = d.directory
 WHERE words MATCH :match AND :store = (SELECT store_uuid FROM cursor)
   AND (p.within IN (SELECT value FROM json_each(:open))
@@ -42,7 +46,8 @@ _FLOOR_IDF = 1e-6
 """What FTS5 gives a word that over half of the notes have: all words, in a store of one or two notes."""
 _COMMON_SCORE = 0.3
 """Where matches by such words alone end and others begin."""
-_FIRST_PAGE, _GROWTH = 32, 8
+_SPARE, _GROWTH = 20, 8
+"""Rows beyond what is expected to be taken, and how much larger each next page is."""
 _INERT = frozenset(
     {
         journal.INIT, journal.USER, journal.MKDIR, journal.LINK, journal.UNLINK, journal.SUDO, journal.PURGE,
@@ -88,7 +93,7 @@ class Fts5Search(SearchBackend):
             **_class_bindings(query.visible),
         }
         seen: set[tuple[int, int]] = set()
-        size = max(_FIRST_PAGE, 2 * query.limit)
+        size = query.limit + _SPARE
         while True:
             rows = self._page({**bindings, "limit": size})
             for node, directory, badness in rows:

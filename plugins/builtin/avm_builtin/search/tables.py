@@ -21,7 +21,7 @@ from vfs_core.path import is_within, split
 from vfs_core.storage import Found, Store
 
 APPLICATION = 0x41564D49  # "AVMI"
-_LAYOUT = 1
+_LAYOUT = 2
 VERSION = _LAYOUT << 16 | analyser.VERSION
 
 SCHEMA = """
@@ -32,6 +32,7 @@ CREATE TABLE directory (id INTEGER PRIMARY KEY, within INTEGER NOT NULL);
 CREATE TABLE document (
     id INTEGER PRIMARY KEY, node INTEGER NOT NULL, directory INTEGER NOT NULL, name TEXT NOT NULL,
     own INTEGER NOT NULL, stamp INTEGER NOT NULL, labels TEXT NOT NULL,
+    length INTEGER NOT NULL, -- tokens of the body
     UNIQUE (node, directory, name));
 -- The tokenizer `ascii` takes every byte above 127 as part of a token and folds ASCII only:
 -- it leaves our tokens as they are, which no version of `unicode61` and its tables promises.
@@ -181,11 +182,12 @@ def _replace(
     _remove(connection, nodes)
     for node, names in present.items():
         body = documents.body_tokens(names[0].data)
+        length = body.count(" ") + 1 if body else 0
         for found in names:
             _set_class(connection, found)
             document = documents.document(found, body)
             connection.execute(
-                "INSERT INTO document (node, directory, name, own, stamp, labels) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO document (node, directory, name, own, stamp, labels, length) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     node,
                     found.parent,
@@ -193,6 +195,7 @@ def _replace(
                     found.own,
                     documents.stamp(found),
                     document.labels,
+                    length,
                 ),
             )
             connection.execute(

@@ -15,7 +15,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 from unicodedata import normalize
 
@@ -62,6 +62,10 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that ask and bind but say nothing; dropped from queries, never from the index."""
 
 
+_ASKING = re.compile("什么|怎么|怎样|如何|为何|多少|哪[个些里儿种位]|几个|多久|何时|何地|是否|请问|[吗呢]$")
+"""What asks in Chinese: it parts what stands around it, and is looked for only where nothing else is left."""
+
+
 class Term(NamedTuple):
     """One thing that a query looks for: a token, or with `prefix` every token that begins with it."""
 
@@ -97,9 +101,10 @@ def terms(query: str) -> tuple[Term, ...]:
     stopped: dict[Term, None] = {}
     for run, is_word, starred in _runs(normalize("NFKC", query[:MAX_QUERY])):
         if not is_word:
-            # Pairs begin with every character but the last, which is indexed alone: a prefix finds all.
-            new = [Term(pair) for pair in _pairs(run)] or [Term(run, prefix=True)]
             into = found
+            parts = _ASKING.split(run)
+            new = [term for part in parts if len(part) > 1 or part == run for term in _pair_terms(part)]
+            stopped.update((term, None) for part in (run, *parts) for term in _pair_terms(part) if term.text)
         elif starred:
             new = [Term(_fold(run.strip("_")), prefix=True)]
             into = found
@@ -141,6 +146,11 @@ def _runs(text: str) -> Iterator[tuple[str, bool, bool]]:
         is_word = match.lastindex == 1
         run = match.group()[:MAX_TOKEN] if is_word else match.group()
         yield run, is_word, text.startswith("*", match.end())
+
+
+def _pair_terms(run: str) -> list[Term]:
+    """Pairs begin with every character but the last, which is indexed alone: a prefix finds all."""
+    return [Term(pair) for pair in _pairs(run)] or [Term(run, prefix=True)]
 
 
 def _pairs(run: str) -> list[str]:
@@ -203,18 +213,26 @@ def _hits(line: str, wanted: tuple[Term, ...]) -> Iterator[tuple[int, int, Term]
     exact = {term.text: term for term in wanted if not term.prefix}
     prefixes = [term for term in wanted if term.prefix]
 
-    @cache
     def hit_by(run: str) -> Term | None:
-        for token in tokens(run).split():
+        for token in _forms(run):
             term = exact.get(token) or next((p for p in prefixes if token.startswith(p.text)), None)
             if term is not None:
                 return term
         return None
 
+    # Most words are no hit: those are passed over at the least cost.
+    idle = not prefixes and exact.keys().isdisjoint
     for match in _RUN.finditer(line):
-        run, start = match.group(), match.start()
-        plain = normalize("NFKC", run)
-        if match.lastindex == 1 or len(plain) != len(run):
+        run = match.group()
+        if match.lastindex == 1:
+            if idle and idle(_forms(run)):
+                continue
+            term = hit_by(run)
+            if term is not None:
+                yield match.start(), match.end(), term
+            continue
+        start, plain = match.start(), normalize("NFKC", run)
+        if len(plain) != len(run):
             term = hit_by(run)
             if term is not None:
                 yield start, match.end(), term
@@ -224,6 +242,11 @@ def _hits(line: str, wanted: tuple[Term, ...]) -> Iterator[tuple[int, int, Term]
             term = exact.get(pair) or next((p for p in prefixes if pair.startswith(p.text)), None)
             if term is not None:
                 yield start + index, start + index + (1 if term.prefix else 2), term
+
+
+@lru_cache(maxsize=1 << 15)
+def _forms(run: str) -> tuple[str, ...]:
+    return tuple(tokens(run).split())
 
 
 def _densest(line: str, wanted: tuple[Term, ...], width: int) -> tuple[int, int]:
