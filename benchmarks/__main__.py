@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import Settings, report
 
-PARTS = ("storage", "search", "startup")
+PARTS = ("storage", "search", "startup", "embedding")
 
 
 def main() -> None:

@@ -24,9 +24,8 @@ from vfs_core.types import JSON
 if TYPE_CHECKING:
     from avm_builtin.embedders.arrays import Matrix
 
-MULTILINGUAL_WEIGHT = 0.75
-"""The cosines of E5 vary a third as much as MiniLM's, so with this weight both have about an equal say. What other
-weights give on the development data: docs/decisions/0009-embedders.md."""
+MULTILINGUAL_WEIGHT = 0.2
+"""The most with which English is found no worse than by MiniLM alone: docs/decisions/0009-embedders.md."""
 _FILL = 16
 """Components behind MiniLM's, of which the first two are used: vector instructions like multiples of 16."""
 _BATCH = 64

@@ -66,23 +66,13 @@ class MiniLM(Embedder):
 
     def encode(self, texts: Sequence[str], kind: Literal["query", "document"]) -> memoryview:
         """As the contract says. Raises PluginError if the weights are not the right ones, or nothing can run them."""
-        if not texts:
-            return encoded(texts, self.dimensions, _BATCH, self._never)
         on_gpu = len(texts) >= _MANY and self._engine_wanted == self._device == "auto" and maybe_gpu()
         source: PerProcess[TorchModel] | PerProcess[_Engine] = self._torch if on_gpu else self._engine
-        return compute(lambda: self._encode(source.get(), texts))
 
-    def _encode(self, engine: _Engine, texts: Sequence[str]) -> memoryview:
-        return encoded(
-            texts,
-            self.dimensions,
-            _BATCH,
-            lambda run: engine.encode([cut(text, _MAX_CHARACTERS) for text in run]),
-        )
+        def run(some: Sequence[str]) -> Matrix:
+            return source.get().encode([cut(text, _MAX_CHARACTERS) for text in some])
 
-    @staticmethod
-    def _never(texts: Sequence[str]) -> Matrix:
-        raise AssertionError(texts)
+        return compute(lambda: encoded(texts, self.dimensions, _BATCH, run))
 
     def _load(self) -> _Engine:
         if self._engine_wanted == "torch" or (
@@ -103,15 +93,13 @@ class MiniLM(Embedder):
         absent = missing("onnxruntime", "tokenizers")
         if absent:
             raise ImportError(f"{' and '.join(absent)} not installed; type: {INSTALL_MINILM}")
-        for last in (False, True):
-            file = exported(self._checked, NAME)
-            try:
-                return OnnxModel(file, self._directory / "tokenizer.json", MAX_TOKENS)
-            except BadFile:
-                if last:
-                    raise
-                file.unlink(missing_ok=True)  # cut off or damaged: made anew, once
-        raise AssertionError
+        tokenizer = self._directory / "tokenizer.json"
+        file = exported(self._checked, NAME)
+        try:
+            return OnnxModel(file, tokenizer, MAX_TOKENS)
+        except BadFile:  # cut off or damaged: made anew, once
+            file.unlink(missing_ok=True)
+            return OnnxModel(exported(self._checked, NAME), tokenizer, MAX_TOKENS)
 
     def _checked(self) -> Path:
         """The model's directory, once its weights are known to be the right ones."""
