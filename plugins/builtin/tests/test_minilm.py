@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from importlib import util
@@ -96,21 +97,24 @@ def test_the_second_start_imports_no_torch_and_says_nothing(cached: Path):
 
 
 def test_the_file_appears_whole_and_alone(cached: Path):
-    names = {path.name for path in (cached / "avm" / "onnx").iterdir()}
-    assert names == {f"{minilm.NAME}-1.onnx", f"{minilm.NAME}-1.lock"}
+    place = cached / "avm" / "onnx"
+    assert {path.name for path in place.iterdir()} == {f"{minilm.NAME}-1", f"{minilm.NAME}-1.lock"}
+    assert {path.name for path in (place / f"{minilm.NAME}-1").iterdir()} == {"model.onnx", "weights.bin"}
 
 
-def test_a_damaged_file_is_made_anew(onnx_cache: Path, tmp_path: Path, monkeypatch, bare):
-    good = next((onnx_cache / "avm" / "onnx").glob("*.onnx"))
+@pytest.mark.parametrize("damaged", ["model.onnx", "weights.bin"])
+def test_a_damaged_file_is_made_anew(onnx_cache: Path, tmp_path: Path, monkeypatch, bare, damaged: str):
+    good = onnx_cache / "avm" / "onnx" / f"{minilm.NAME}-1"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     place = onnx_export.place(minilm.NAME)
-    place.parent.mkdir(parents=True)
-    place.write_bytes(good.read_bytes()[:1_000_000])
+    shutil.copytree(good, place)
+    with (place / damaged).open("r+b") as stream:
+        stream.truncate(10_000)
     made: list[Path] = []
 
     def export(model: Path, target: Path) -> None:
         made.append(model)
-        target.write_bytes(good.read_bytes())
+        shutil.copytree(good, target)
 
     monkeypatch.setattr(onnx_export, "_export", export)
     assert least_cosine(MiniLM({"engine": "onnx"}), bare) > 0.9999

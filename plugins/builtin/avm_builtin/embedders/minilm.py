@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from avm_builtin.embedders.arrays import cut, encoded
 from avm_builtin.embedders.catalogue import INSTALL_MINILM
 from avm_builtin.embedders.installed import check_sha256, missing, package_directory
-from avm_builtin.embedders.onnx_export import CannotExport, exported
+from avm_builtin.embedders.onnx_export import CannotExport, discard, exported
 from avm_builtin.embedders.onnx_model import BadFile, OnnxModel
 from avm_builtin.embedders.processes import PerProcess, compute
 from avm_builtin.embedders.torch_model import TorchModel, maybe_gpu
@@ -98,7 +98,7 @@ class MiniLM(Embedder):
         try:
             return OnnxModel(file, tokenizer, MAX_TOKENS)
         except BadFile:  # cut off or damaged: made anew, once
-            file.unlink(missing_ok=True)
+            discard(NAME)
             return OnnxModel(exported(self._checked, NAME), tokenizer, MAX_TOKENS)
 
     def _checked(self) -> Path:
