@@ -88,7 +88,7 @@ def test_none_has_no_vectors_and_says_how_to_get_some():
     nothing = make("none")
     assert nothing.dimensions == 0
     assert nothing.encode([], "query").nbytes == 0
-    with pytest.raises(Unsupported, match="say `embedder: auto` for semantic search"):
+    with pytest.raises(Unsupported, match="`auto` is the one for semantic search"):
         nothing.encode(["x"], "query")
 
 

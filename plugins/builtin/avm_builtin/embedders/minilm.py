@@ -52,7 +52,7 @@ class MiniLM(Embedder):
     fingerprint = f"all-MiniLM-L6-v2 {SHA256[:16]} no prefix, mean of {MAX_TOKENS} tokens"
     dimensions = 384
     reason = "chosen by the configuration: English only, all-MiniLM-L6-v2"
-    advice = "say `embedder: auto` for other languages too"
+    advice = "`auto` has other languages too"
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         """Raises MissingExtra if the weights are not installed."""

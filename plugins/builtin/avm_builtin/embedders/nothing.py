@@ -20,7 +20,6 @@ class NoEmbedder(Embedder):
         """Raises Unsupported, unless there is nothing to encode."""
         if texts:
             raise Unsupported(
-                "there are no vectors: the configuration says `embedder: none`; "
-                "say `embedder: auto` for semantic search"
+                "there are no vectors: the embedder is `none`; `auto` is the one for semantic search"
             )
         return memoryview(b"")
