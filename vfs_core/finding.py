@@ -29,6 +29,8 @@ CATCH_UP_SECONDS = 2.0
 MAX_HITS = 1_000_000
 _PAGE = 20
 """Matches that are looked up at a time, at least."""
+_LATEST_ROWS = 200
+"""Rows of the journal that are gone through at a time."""
 _SNIPPET_BYTES = 4 * 1024 * 1024
 
 
@@ -156,6 +158,40 @@ def links(session: Session, found: Found) -> list[Link]:
         if (end := row.target if row.source == me else row.source) in paths
     }
     return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def latest(session: Session, since_ns: int, under: str) -> Iterator[tuple[Found, int]]:
+    """Files below a path that the agent may read now, by when they were last changed, last first, with that time.
+
+    The rows of the journal say only in which order; what is given is what is there now, under its present name.
+    """
+    judge = session.judge
+    store = judge.store
+    start = store.past.sequence_at(since_ns - 1) if since_ns else 0
+    seen: set[int] = set()
+    before: int | None = None
+    while True:
+        page = store.past.changes(before, _LATEST_ROWS, since=start)
+        changed: dict[int, int] = {}
+        for row in page:
+            if row.version and row.node not in seen:
+                changed.setdefault(row.node, row.time_ns)
+        seen.update(changed)
+        names: dict[int, Found] = {}
+        for found in store.nodes(sorted(changed)):
+            if (
+                found.stat is not None
+                and found.stat.kind is Kind.FILE
+                and is_within(found.path, under)
+                and judge.allows(Operation.READ, found)
+            ):
+                names.setdefault(found.stat.id, found)
+        for node, time_ns in changed.items():
+            if node in names:
+                yield names[node], time_ns
+        if len(page) < _LATEST_ROWS:
+            return
+        before = page[-1].sequence
 
 
 def census(session: Session, under: str) -> dict[str, int]:

@@ -797,6 +797,10 @@ class Session:
         """A node's links to what the agent may read; `peer` and `related` show from both sides."""
         return finding.links(self, self.require_stored(path, Operation.READ))
 
+    def latest(self, since_ns: int = 0, under: str = "/memory") -> Iterator[tuple[Found, int]]:
+        """Files that the agent may read, last changed first, each with when that was (nanoseconds)."""
+        return finding.latest(self, since_ns, self._parse(under).path)
+
     def census(self, under: str = "/memory") -> dict[str, int]:
         """How many files that the agent may read each directory at and below a path has itself, by path."""
         return finding.census(self, self._parse(under).path)

@@ -98,6 +98,26 @@ def test_a_timeline_has_each_note_once_without_what_is_gone_or_others(avm: AVM, 
     assert sorted(line[10:] for line in lines[2:]) == ["after: moved", "often: version 4"]
 
 
+def test_a_timeline_has_what_others_wrote_where_one_may_read_it(avm: AVM, tmp_path: Path) -> None:
+    with AVM(db=tmp_path / "avm.db", agent="kuro") as other:
+        other.write("/memory/shared/theirs.md", "of kuro")
+        other.write("/private/draft.md", "shared later")
+        other.write("/private/secret.md", "never shared")
+        other.share("/private/draft.md", "trader")
+    memory = avm.agent_memory()
+    for lines in (memory.timeline().splitlines()[2:], memory.recent().splitlines()[2:]):
+        assert sorted(line[10:] for line in lines) == ["draft: shared later", "theirs: of kuro"]
+
+
+def test_the_latest_come_by_their_last_change_each_once(avm: AVM) -> None:
+    for name in ("a", "b", "c"):
+        avm.write(f"/memory/{name}.md", name)
+    avm.append("/memory/a.md", "again")
+    found = [(name.path, changed) for name, changed in avm.agent_memory()._session.latest()]
+    assert [path for path, _ in found] == ["/memory/a.md", "/memory/c.md", "/memory/b.md"]
+    assert [changed for _, changed in found] == sorted((changed for _, changed in found), reverse=True)
+
+
 def test_the_latest_are_found_though_thousands_were_written_before(avm: AVM) -> None:
     avm.write("/memory/event.md", "an event of tomorrow, told of early", {"time": "2999-01-01"})
     for start in range(0, 3000, 1000):

@@ -18,12 +18,10 @@ from avm_builtin.memory.frames import on_one_line
 from avm_builtin.memory.recalling import frame_of, happened_ns
 from vfs_core.errors import Invalid, VfsError
 from vfs_core.path import split
-from vfs_core.storage import Operation
 from vfs_core.types import Kind, as_datetime
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
-    from vfs_core.storage import Found
 
 _DAY_NS = 86_400 * 10**9
 _SUMMARY_CHARACTERS = 80
@@ -257,40 +255,15 @@ def _latest(session: Session, since_ns: int, limit: int, under: str) -> Iterator
     of a time after the rows that are left, none of these can tell of a later one.
     """
     best: list[tuple[int, str]] = []
-    seen: set[int] = set()
-    before: int | None = None
-    top = session.absolute(under).rstrip("/") or "/"
-    while True:
-        rows = session.audit(None if top == "/" else top, since=since_ns or None, before=before, limit=1000)
-        for row in rows:
-            if len(best) == limit and row.time_ns < best[0][0]:
-                rows = []
-                break
-            if row.node in seen or not row.version:
-                continue
-            seen.add(row.node)
-            found = _present(session, row.path, row.node)
-            if found is None or found.stat is None:
-                continue
-            moment = happened_ns(json.loads(found.meta_json), found.stat.modified_ns)
-            if moment >= since_ns:
-                (heapq.heappush if len(best) < limit else heapq.heappushpop)(best, (moment, found.path))
-        if len(rows) < 1000:
+    for found, changed_ns in session.latest(since_ns, under):
+        if len(best) == limit and changed_ns < best[0][0]:
             break
-        before = rows[-1].sequence
+        assert found.stat is not None
+        moment = happened_ns(json.loads(found.meta_json), found.stat.modified_ns)
+        if moment >= since_ns:
+            (heapq.heappush if len(best) < limit else heapq.heappushpop)(best, (moment, found.path))
     for moment, path in sorted(best, reverse=True):
         yield Noted(path, moment, summary_of(session, path))
-
-
-def _present(session: Session, path: str, node: int) -> Found | None:
-    """The file that a journal row is about, if it is still there under that name and may be read."""
-    try:
-        found = session.find(path, Operation.READ)
-    except VfsError:
-        return None
-    if found is None or found.stat is None or found.stat.id != node or found.stat.kind is not Kind.FILE:
-        return None
-    return found
 
 
 def _many(count: int, one: str, several: str = "") -> str:
