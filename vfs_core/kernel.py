@@ -19,6 +19,7 @@ from vfs_core.config import Config, ProviderRule, default_store_path, find_confi
 from vfs_core.errors import Denied, NotFound, PluginError, ReadOnly, StoreError, VfsError
 from vfs_core.follower import Lease, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
+from vfs_core.moments import DAY_NS
 from vfs_core.past import Retention
 from vfs_core.permissions import Policy
 from vfs_core.plugins import Registry
@@ -31,7 +32,6 @@ from vfs_core.suffix import BaseSuffix
 from vfs_core.types import JSON, Principal
 
 MEMORY_LOCATION = ":memory:"
-_DAY_NS = 86_400 * 1_000_000_000
 _PURGED_AT_ONCE = 200
 """Nodes that a purge looks at in one transaction."""
 
@@ -278,10 +278,10 @@ class Kernel:
         that has changed something does this.
         """
         store = self._store
-        if store is None or not store.writable or store.past.purged_ns() > time.time_ns() - _DAY_NS:
+        if store is None or not store.writable or store.past.purged_ns() > time.time_ns() - DAY_NS:
             return True
         history, me = self.config.history, login()
-        retention = Retention(history.days * _DAY_NS, history.versions, history.trash_days * _DAY_NS)
+        retention = Retention(history.days * DAY_NS, history.versions, history.trash_days * DAY_NS)
         deadline, after = time.monotonic() + seconds, 0
         while time.monotonic() < deadline:
             purged = store.purge(origin_of(Principal(me, me, "system")), retention, _PURGED_AT_ONCE, after)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from vfs_core.errors import Invalid
 
+DAY_NS = 86_400 * 1_000_000_000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?[smhdw])+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")

@@ -17,13 +17,14 @@ from avm_builtin.memory.excerpts import excerpt
 from avm_builtin.memory.frames import on_one_line
 from avm_builtin.memory.recalling import frame_of, happened_ns
 from vfs_core.errors import Invalid, VfsError
+from vfs_core.moments import DAY_NS
 from vfs_core.path import split
+from vfs_core.storage import Operation
 from vfs_core.types import Kind, as_datetime
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
 
-_DAY_NS = 86_400 * 10**9
 _SUMMARY_CHARACTERS = 80
 _SUMMARY_BYTES = 4096
 _FILES_SHOWN = 20
@@ -151,7 +152,7 @@ def tree(session: Session, path: str = "/memory", depth: int = 2) -> Tree:
     """The directories at most `depth` below a path that hold something the agent may see. Raises NotFound, Invalid."""
     if depth < 1:
         raise Invalid(f"a depth is 1 or more, not {depth}")
-    top = session.absolute(path).rstrip("/") or "/"
+    top = session.absolute(path)
     if not session.stat(top).is_directory:
         raise Invalid(f"{top} is a note, not a directory")
     counts: dict[str, int] = {}
@@ -189,7 +190,8 @@ def fetch(session: Session, paths: Sequence[str], max_tokens: int = 4000) -> str
     room, shown = max_tokens, []
     for number, path in enumerate(paths):
         try:
-            frame = frame_of(session, session.absolute(path), 1.0)
+            found = session.require_stored(path, Operation.READ)
+            frame = frame_of(session, found, 1.0, json.loads(found.meta_json))
         except VfsError as error:
             text = f"({on_one_line(str(error))})\n"
         else:
@@ -208,7 +210,7 @@ def timeline(session: Session, days: float = 7, limit: int = 10, under: str = "/
     """What happened in the last days, last first."""
     if not days > 0 or limit < 1:
         raise Invalid("a timeline has a number of days above 0 and a limit of 1 or more")
-    since = int(time.time_ns() - days * _DAY_NS)
+    since = int(time.time_ns() - days * DAY_NS)
     return Timeline(f"Timeline (last {days:g} days)", tuple(_latest(session, since, limit, under)))
 
 

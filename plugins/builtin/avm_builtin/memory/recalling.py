@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from avm_builtin.memory import tokens
 from avm_builtin.memory.excerpts import excerpt
@@ -15,13 +15,14 @@ from avm_builtin.memory.frames import Frame, on_one_line
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
 from vfs_core.errors import Denied, Invalid, NotFound
-from vfs_core.moments import Moment, as_ns
+from vfs_core.moments import DAY_NS, Moment, as_ns
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
     from vfs_core.storage import Found
 
 Strategy: TypeAlias = Literal["balanced", "importance", "recency", "relevance"]
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 TimeRange: TypeAlias = "Moment | tuple[Moment | None, Moment | None]"
 """From a moment on, or between two; None leaves a side open."""
 
@@ -33,7 +34,6 @@ _WEIGHTS: dict[str, tuple[float, float]] = {
 }
 """By strategy: how much of the score importance and recency may take away."""
 _HALF_LIFE_DAYS = 30.0
-_DAY_NS = 86_400 * 10**9
 _SUPERSEDED = 0.5
 """What is left of the score of a note that another supersedes."""
 _OTHER_PROJECT = 0.9
@@ -132,7 +132,7 @@ def _weighed(
         moment = happened_ns(meta, found.stat.modified_ns)
         if not span[0] <= moment <= span[1]:
             continue
-        age_days = max(0, now - moment) / _DAY_NS
+        age_days = max(0, now - moment) / DAY_NS
         recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
         score = relevance * (1 - important * (1 - importance_of(meta)) - recent * (1 - recency))
         if meta.get("superseded_by"):
@@ -185,17 +185,16 @@ def _pack(session: Session, query: str, candidates: list[_Candidate], max_tokens
 
 def _framed(session: Session, candidate: _Candidate) -> Frame | None:
     try:
-        return frame_of(session, candidate.found.path, candidate.score, candidate.meta)
+        return frame_of(session, candidate.found, candidate.score, candidate.meta)
     except (NotFound, Denied, IndexError):
         return None  # moved, closed or removed since it was found
 
 
-def frame_of(session: Session, path: str, score: float, meta: Mapping[str, Any] | None = None) -> Frame:
-    """A note as it is shown, whole; `meta` is its metadata where it is known. Raises NotFound, Denied."""
-    stat = session.stat(path)
+def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, Any]) -> Frame:
+    """A note that was found, as it is shown, whole; `meta` is its metadata, parsed. Raises NotFound, Denied."""
+    path, stat = found.path, found.stat
+    assert stat is not None
     data = session.read(path).data if stat.size <= TEXT_MAX else session.read_range(path, 0, TEXT_MAX)
-    if meta is None:
-        meta = session.read(path).meta
     last = session.history(path, 1)[0]
     if b"\0" in data[:4096]:
         text = f"(binary, {stat.size:,} bytes)"

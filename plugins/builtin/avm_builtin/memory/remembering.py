@@ -106,13 +106,13 @@ def remember(
 def space_for(session: Session, namespace: str | None) -> str:
     """The directory that a namespace stands for."""
     if namespace is None or namespace == "private":
-        return session.absolute("/private").rstrip("/")
+        return session.absolute("/private")
     if namespace.startswith("/"):
-        return session.absolute(namespace).rstrip("/")
+        return session.absolute(namespace)
     if namespace == "shared":
         return "/memory/shared"
     name = namespace.removeprefix("shared/").strip("/")
-    return session.absolute(f"/memory/shared/{name}").rstrip("/")
+    return session.absolute(f"/memory/shared/{name}")
 
 
 def _title(text: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from avm_builtin.frontends.cli.errors import NO_HITS
@@ -11,11 +9,7 @@ from avm_builtin.frontends.cli.output import counted, note, printable, put, put_
 from avm_builtin.frontends.cli.params import NotePath, content
 from avm_builtin.frontends.cli.state import App
 from avm_builtin.memory.agent import AgentMemory
-
-if TYPE_CHECKING:
-    from avm_builtin.memory.recalling import Strategy
-
-_STRATEGIES = ("balanced", "importance", "recency", "relevance")
+from avm_builtin.memory.recalling import STRATEGIES, Strategy
 
 
 @click.command()
@@ -81,7 +75,7 @@ def remember(
 @click.argument("words", nargs=-1, required=True, metavar="QUERY...")
 @click.option("--max-tokens", type=click.IntRange(1), default=4000, show_default=True, metavar="N",
               help="At most so many tokens (o200k).")  # fmt: skip
-@click.option("--strategy", type=click.Choice(_STRATEGIES), default="balanced", show_default=True,
+@click.option("--strategy", type=click.Choice(STRATEGIES), default="balanced", show_default=True,
               help="What counts besides relevance.")  # fmt: skip
 @click.option("--since", metavar="WHEN", help="Only what happened since: 7d, 2026-03-20.")
 @click.option("--until", metavar="WHEN", help="Only what happened until.")
