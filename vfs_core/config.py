@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from vfs_core.config_check import (
     DEFAULT_BACKEND,
+    DEFAULT_EMBEDDER,
     DEFAULT_ENGINE,
+    DEFAULT_VECTORS,
     Use,
     document_problems,
     locate,
@@ -95,6 +97,22 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
+class EmbeddingSettings:
+    """The model that finds notes by what they mean."""
+
+    model: str = DEFAULT_EMBEDDER
+    config: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VectorSettings:
+    """What finds the nearest vectors."""
+
+    backend: str = DEFAULT_VECTORS
+    config: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HistorySettings:
     """How long the past is kept.
 
@@ -131,6 +149,8 @@ class Config:
     plugins: PluginSettings = PluginSettings()
     storage: StorageSettings = StorageSettings()
     search: SearchSettings = field(default_factory=SearchSettings)
+    embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
+    vectors: VectorSettings = field(default_factory=VectorSettings)
     history: HistorySettings = HistorySettings()
     cache: CacheSettings = CacheSettings()
     warnings: tuple[Problem, ...] = ()
@@ -244,7 +264,9 @@ def _build(document: Document, path: Path) -> Config:
             **{name: tuple(values or ()) for name, values in (top.get("plugins") or {}).items()}
         ),
         storage=_storage(top.get("storage") or {}, path),
-        search=_search(top.get("search") or {}),
+        search=SearchSettings(*_named(top.get("search") or {}, "backend", DEFAULT_BACKEND)),
+        embedding=EmbeddingSettings(*_named(top.get("embedding") or {}, "model", DEFAULT_EMBEDDER)),
+        vectors=VectorSettings(*_named(top.get("vectors") or {}, "backend", DEFAULT_VECTORS)),
         history=HistorySettings(**{name: int(value) for name, value in (top.get("history") or {}).items()}),
         cache=CacheSettings(**{name: int(value) for name, value in (top.get("cache") or {}).items()}),
         document=document,
@@ -268,8 +290,9 @@ def _storage(given: Mapping[str, JSON], source: Path) -> StorageSettings:
     return replace(settings, path=os.path.abspath(source.parent / expanded))  # noqa: PTH100 - keeps symlinks
 
 
-def _search(given: Mapping[str, JSON]) -> SearchSettings:
-    return SearchSettings(given.get("backend", DEFAULT_BACKEND), given.get("config") or {})
+def _named(given: Mapping[str, JSON], key: str, default: str) -> tuple[str, Mapping[str, JSON]]:
+    """What a section names, and what that takes."""
+    return given.get(key, default), given.get("config") or {}
 
 
 def _uses_of(config: Config) -> Iterator[Use]:
@@ -287,3 +310,9 @@ def _uses_of(config: Config) -> Iterator[Use]:
     if config.search != SearchSettings():
         at = locate(document, ["search"], IN_PYTHON)
         yield Use("search", config.search.backend, config.search.config, "backend", at)
+    if config.embedding != EmbeddingSettings():
+        at = locate(document, ["embedding"], IN_PYTHON)
+        yield Use("embedder", config.embedding.model, config.embedding.config, "model", at)
+    if config.vectors != VectorSettings():
+        at = locate(document, ["vectors"], IN_PYTHON)
+        yield Use("vectors", config.vectors.backend, config.vectors.config, "backend", at)

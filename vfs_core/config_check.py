@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 
 DEFAULT_ENGINE = "sqlite"
 DEFAULT_BACKEND = "fts5"
+DEFAULT_EMBEDDER = "auto"
+DEFAULT_VECTORS = "auto"
+
+_NAMED_SECTIONS = (
+    ("search", "search", "backend", DEFAULT_BACKEND),
+    ("embedder", "embedding", "model", DEFAULT_EMBEDDER),
+    ("vectors", "vectors", "backend", DEFAULT_VECTORS),
+)
+"""The sections that name one thing and say what it takes: its kind, the section, the key of the name, the default."""
+_WORDS = {
+    "handler": "handler", "store": "storage engine", "search": "search backend", "embedder": "embedder",
+    "vectors": "vector backend",
+}  # fmt: skip
+"""What people call each kind."""
 
 
 class Use(NamedTuple):
@@ -92,10 +106,11 @@ def uses_in(document: Document) -> Iterator[Use]:
     engine = storage.get("engine", DEFAULT_ENGINE)
     if storage and isinstance(engine, str):
         yield Use("store", engine, {}, "engine", locate(document, ["storage"]))
-    search = _mapping(top.get("search"))
-    backend = search.get("backend", DEFAULT_BACKEND)
-    if search and isinstance(backend, str):
-        yield Use("search", backend, _mapping(search.get("config")), "backend", locate(document, ["search"]))
+    for kind, section, key, default in _NAMED_SECTIONS:
+        given = _mapping(top.get(section))
+        name = given.get(key, default)
+        if given and isinstance(name, str):
+            yield Use(kind, name, _mapping(given.get("config")), key, locate(document, [section]))
 
 
 def supplied_problems(
@@ -111,6 +126,8 @@ def supplied_problems(
         "handler": registry.handlers(),
         "store": registry.stores(),
         "search": registry.search(),
+        "embedder": registry.embedders(),
+        "vectors": registry.vectors(),
     }
     to_check: list[tuple[Use, Mapping[str, JSON]]] = []
     for use in uses:
@@ -143,8 +160,7 @@ def _below(at: Locate, key: str) -> Locate:
 
 
 def _nobody_supplies(use: Use, registry: Registry) -> Problem:
-    words = {"handler": "handler", "store": "storage engine", "search": "search backend"}
-    what = f"there is no {words[use.kind]} {use.name!r}"
+    what = f"there is no {_WORDS[use.kind]} {use.name!r}"
     known = registry.names(use.kind)
     failures = "; ".join(f"the plugin {each.name} failed: {each.failure}" for each in registry.failures())
     cure = near(use.name, known)

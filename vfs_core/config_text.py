@@ -178,6 +178,8 @@ def config_summary(config: Config) -> dict[str, JSON]:
             "durability": config.storage.durability,
         },
         "search": {"backend": config.search.backend, "config": mask(config.search.config)},
+        "embedding": {"model": config.embedding.model, "config": mask(config.embedding.config)},
+        "vectors": {"backend": config.vectors.backend, "config": mask(config.vectors.config)},
         "history": {
             "days": config.history.days,
             "versions": config.history.versions,
@@ -244,6 +246,18 @@ _TEMPLATE = """\
 # How notes are found by their words.
 #search:
 #  backend: fts5
+#  config: {}
+
+# The model by which notes are found by what they mean: auto (the best that is installed), minilm,
+# multilingual, sentence-transformers (with `config: {model: ...}`: a directory or a name in the cache of
+# Hugging Face) or none. With another model everything is embedded anew.
+#embedding:
+#  model: auto
+#  config: {}
+
+# How the nearest vectors are found: auto (by size), sqlite (exact, with numpy) or faiss.
+#vectors:
+#  backend: auto
 #  config: {}
 
 # How long the past is kept: what was replaced so many days ago is dropped, but for the newest versions of

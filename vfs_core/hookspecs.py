@@ -20,6 +20,7 @@ from vfs_core.specs import (
     SearchSpec,
     StoreSpec,
     SuffixSpec,
+    VectorSpec,
 )
 
 PROJECT = "avm"
@@ -50,6 +51,11 @@ def avm_register_search() -> Sequence[SearchSpec]:  # type: ignore[empty-body]
 @hookspec
 def avm_register_embedders() -> Sequence[EmbedderSpec]:  # type: ignore[empty-body]
     """Embedding models."""
+
+
+@hookspec
+def avm_register_vectors() -> Sequence[VectorSpec]:  # type: ignore[empty-body]
+    """Ways to find the nearest vectors."""
 
 
 @hookspec

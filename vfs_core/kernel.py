@@ -10,14 +10,15 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vfs_core.bell import UUID, Bell
 from vfs_core.config import Config, ProviderRule, default_store_path, find_config, load_config, resolve
+from vfs_core.embedding import Embedder
 from vfs_core.errors import Denied, NotFound, PluginError, ReadOnly, StoreError, VfsError
-from vfs_core.follower import Lease, Runner
+from vfs_core.follower import Follower, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
 from vfs_core.moments import DAY_NS
 from vfs_core.past import Retention
@@ -25,13 +26,18 @@ from vfs_core.permissions import Policy
 from vfs_core.plugins import Registry
 from vfs_core.providers import Providers
 from vfs_core.routing import RouteTable
-from vfs_core.search import SearchBackend, SideContext
+from vfs_core.search import SearchBackend
+from vfs_core.semantic import SemanticContext, SemanticIndex
 from vfs_core.session import Session
-from vfs_core.storage import Store, StoreContext, side_base
+from vfs_core.storage import Store, StoreContext
 from vfs_core.suffix import BaseSuffix
 from vfs_core.types import JSON, Principal
+from vfs_core.upkeep import Upkeep
+from vfs_core.vectors import VectorBackend
 
 MEMORY_LOCATION = ":memory:"
+SEMANTIC = "semantic"
+"""The name under which the semantic index is registered as a follower."""
 _PURGED_AT_ONCE = 200
 """Nodes that a purge looks at in one transaction."""
 
@@ -71,7 +77,8 @@ class Kernel:
         )
         self._store: Store | None = None
         self._stand_in: Store | None = None
-        self._runners: dict[str, tuple[Store, Runner, SearchBackend]] = {}
+        self._upkeep: Upkeep | None = None
+        self._embedder: tuple[_Snapshot, Embedder] | None = None
         self._suffixes: dict[str, BaseSuffix] = {}
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._closed = False
@@ -295,42 +302,66 @@ class Kernel:
         for session in list(self._sessions):
             session.forget()
 
-    # --- search ----------------------------------------------------------------------------------
+    # --- what follows the journal ----------------------------------------------------------------
 
     def search(self) -> Runner:
         """The runner that keeps the search index up with the store."""
-        return self._runner()[1]
+        settings = self.config.search
+
+        def make(upkeep: Upkeep) -> Follower:
+            backend: SearchBackend = self.registry.load("search", settings.backend)(
+                upkeep.side(settings.config)
+            )
+            return backend
+
+        return self._runner(f"search {settings.backend}", make)
 
     def search_backend(self) -> SearchBackend:
         """The search index."""
-        return self._runner()[2]
+        backend = self.search().follower
+        assert isinstance(backend, SearchBackend)
+        return backend
 
-    def _runner(self) -> tuple[Store, Runner, SearchBackend]:
-        store = self.store
-        name = self.config.search.backend
+    def embedder(self) -> Embedder:
+        """The embedding model of the configuration; loads no weights. Raises PluginError, MissingExtra."""
+        snapshot = self._snapshot
+        settings = snapshot.config.embedding
         with self._mutex:
-            known = self._runners.get(name)
-            if known is None or known[0] is not store:
-                if known is not None:
-                    known[1].close()
-                known = self._runners[name] = self._make_runner(name, store)
-            return known
+            if self._embedder is None or self._embedder[0] is not snapshot:
+                made: Embedder = snapshot.registry.load("embedder", settings.model)(settings.config)
+                self._embedder = snapshot, made
+            return self._embedder[1]
 
-    def _make_runner(self, name: str, store: Store) -> tuple[Store, Runner, SearchBackend]:
-        real = store is self._store and store.location != MEMORY_LOCATION
-        base = side_base(store.location) if real else None
-        mode = os.stat(store.location).st_mode & 0o666 if real else 0o600
-        context = SideContext(base, store.uuid, store.writable, mode, self.config.search.config)
-        backend: SearchBackend = self.registry.load("search", name)(context)
-        lease = None
-        if store.writable:
-            try:
-                lease = Lease(None if base is None else f"{base}.{backend.name}.lease", mode)
-            except OSError:
-                lease = (
-                    None  # others keep the index; this process reads what is there, and says how far behind
-                )
-        return store, Runner(store, backend, lease), backend
+    def semantic(self) -> Runner | None:
+        """The runner that keeps the semantic index up with the store; None where there is no embedder."""
+        embedder = self.embedder()
+        if not embedder.dimensions:
+            return None
+        vectors = self.config.vectors
+
+        def make(upkeep: Upkeep) -> Follower:
+            backend: VectorBackend = self.registry.load("vectors", vectors.backend)(vectors.config)
+            context = SemanticContext(upkeep.side({}), embedder, backend)
+            index: SemanticIndex = self.registry.load("follower", SEMANTIC)(context)
+            return index
+
+        return self._runner(f"{SEMANTIC} {vectors.backend} {embedder.fingerprint}", make)
+
+    def derived(self) -> list[Runner]:
+        """The runners of everything that is derived from notes."""
+        semantic = self.semantic()
+        return [self.search()] if semantic is None else [self.search(), semantic]
+
+    def _runner(self, key: str, make: Callable[[Upkeep], Follower]) -> Runner:
+        store = self.store
+        with self._mutex:
+            upkeep = self._upkeep
+            if upkeep is None or upkeep.store is not store:
+                if upkeep is not None:
+                    upkeep.close()
+                in_memory = store is not self._store or store.location == MEMORY_LOCATION
+                upkeep = self._upkeep = Upkeep(store, in_memory=in_memory)
+            return upkeep.runner(key, lambda: make(upkeep))
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -342,9 +373,9 @@ class Kernel:
             self._closed = True
             for session in list(self._sessions):
                 session.forget()
-            for _, runner, _ in self._runners.values():
-                runner.close()
-            self._runners = {}
+            if self._upkeep is not None:
+                self._upkeep.close()
+                self._upkeep = None
             self.providers.close()
             for store in (self._store, self._stand_in):
                 if store is not None:
@@ -368,10 +399,10 @@ class Kernel:
     def after_fork(self) -> None:
         """In a forked child: let go of what must not be shared; it is opened again when needed."""
         self._mutex = threading.RLock()
-        for _, runner, _ in self._runners.values():
-            runner.abandon()
-        _inherited.append((self._runners, self._stand_in))
-        self._runners = {}
+        if self._upkeep is not None:
+            self._upkeep.abandon()
+        _inherited.append((self._upkeep, self._stand_in))
+        self._upkeep = None
         for session in list(self._sessions):
             session.after_fork()
 

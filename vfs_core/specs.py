@@ -51,6 +51,11 @@ class EmbedderSpec(Spec):
 
 
 @dataclass(frozen=True)
+class VectorSpec(Spec):
+    """A way to find the nearest vectors (`vfs_core.vectors.VectorBackend`)."""
+
+
+@dataclass(frozen=True)
 class DiscoverySpec(Spec):
     """A discovery strategy (`vfs_core.discovery.Discovery`)."""
 
