@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from avm import errors as errors
     from avm.client import AVM as AVM
     from avm_builtin.memory.agent import AgentMemory as AgentMemory
-    from vfs_core.finding import Results as Results
     from vfs_core.handler import BaseHandler as BaseHandler
     from vfs_core.handler import Capabilities as Capabilities
     from vfs_core.handler import Context as Context
     from vfs_core.hookspecs import hookimpl as hookimpl
     from vfs_core.plugins import register_handler as register_handler
     from vfs_core.plugins import register_suffix as register_suffix
+    from vfs_core.searching import Results as Results
     from vfs_core.specs import CommandSpec as CommandSpec
     from vfs_core.specs import DiscoverySpec as DiscoverySpec
     from vfs_core.specs import EmbedderSpec as EmbedderSpec
