@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vfs_core.errors import Invalid
+from vfs_core.errors import Invalid, PluginError
 from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of, split
+from vfs_core.searching import embedded
 from vfs_core.storage import Found, Operation
 from vfs_core.types import SYMMETRIC_LINKS, Kind, Link
 
@@ -37,6 +38,9 @@ class Stats:
     durability: str
     search: str
     behind: int
+    embedder: str
+    embedded: int
+    embeddable: int
 
 
 def check_link(kind: str, weight: float) -> None:
@@ -171,4 +175,16 @@ def stats(session: Session) -> Stats:
     return Stats(
         agent, store.location, notes, size, private, len(tag_counts(session)), store.writable,
         kernel.config.storage.durability, kernel.config.search.backend, kernel.search().behind(),
+        *_embedding(session),
     )  # fmt: skip
+
+
+def _embedding(session: Session) -> tuple[str, int, int]:
+    """The embedder and why it is that one, and how many notes of how many are embedded."""
+    try:
+        embedder = session.kernel.embedder()
+        done = embedded(session)
+    except PluginError as error:
+        return f"{session.kernel.config.embedding.model}: {error}", 0, 0
+    name = f"{session.kernel.config.embedding.model}: {embedder.reason}"
+    return (name, 0, 0) if done is None else (name, done.done, done.total)

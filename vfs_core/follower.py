@@ -225,6 +225,13 @@ class Runner:
             self.follower.discard()
             lease.sequence = 0
 
+    def rebuild_anew(self, progress: Progress | None = None) -> None:
+        """Throw everything away, and derive it anew, waiting for whoever holds the lease."""
+        with self.holding() as lease:
+            self.follower.discard()
+            lease.sequence = 0
+            self._rebuild(lease, progress)
+
     def rebuild(self, progress: Progress | None = None) -> None:
         """Derive everything anew, waiting for whoever holds the lease."""
         with self.holding() as lease:

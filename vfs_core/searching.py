@@ -7,6 +7,7 @@ what the caller asked for, and more are taken until there are enough. What bring
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar, get_a
 
 from vfs_core import ranking
 from vfs_core.errors import Denied, Invalid, MissingExtra, NotFound, VfsError
+from vfs_core.follower import Progress, Runner
 from vfs_core.meta import happened_ns, tags_of
 from vfs_core.path import is_within
 from vfs_core.search import SearchQuery
@@ -31,6 +33,8 @@ CATCH_UP_SECONDS = 2.0
 """How long a search waits for an index to take in what is new."""
 EMBED_SECONDS = 1.0
 """How long it goes on embedding what waits, before it answers with what there is."""
+_ROUND_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
+"""Of embedding everything: how long in one go, and how long another process that does it is waited for."""
 MAX_HITS = 1_000_000
 MAX_STEPS = 10
 _PER_STEP = 0.5
@@ -199,6 +203,38 @@ def _matches(
 # --- by what is meant, and by both ---------------------------------------------------------------
 
 
+def embed(session: Session, progress: Progress | None) -> int:
+    """Embed until nothing waits; returns how many parts of notes are embedded since."""
+    index, runner = _index(session)
+    if index is None or runner is None:
+        return 0
+    runner.catch_up(CATCH_UP_SECONDS)
+    before = index.waiting()
+    while left := index.embed(runner, _ROUND_SECONDS, progress):
+        if not session.store.writable:
+            break
+        time.sleep(_PAUSE_SECONDS if left else 0)
+    return max(0, before - index.waiting())
+
+
+def embedded(session: Session) -> Embedded | None:
+    """How many of the notes that the agent sees are embedded; None without a model."""
+    index, runner = _index(session)
+    if index is None or runner is None:
+        return None
+    runner.catch_up(CATCH_UP_SECONDS)
+    return index.embedded(session.judge.visible())
+
+
+def _index(session: Session) -> tuple[SemanticIndex | None, Runner | None]:
+    runner = session.kernel.semantic()
+    if runner is None:
+        return None, None
+    index = runner.follower
+    assert isinstance(index, SemanticIndex)
+    return index, runner
+
+
 class _Meant(NamedTuple):
     """What the semantic index says to a query."""
 
@@ -210,16 +246,14 @@ class _Meant(NamedTuple):
 def _meant(session: Session, query: str, mode: Mode) -> _Meant | None:
     """Ask the semantic index. None where there is no model, and words do; raises MissingExtra where they do not."""
     kernel = session.kernel
-    runner = kernel.semantic()
-    if runner is None:
+    index, runner = _index(session)
+    if index is None or runner is None:
         if mode == "hybrid":
             return None
         embedder = kernel.embedder()
         cure = f"; type: {embedder.advice}" if embedder.advice else ""
         raise MissingExtra(f"nothing can be found by what it means: {embedder.reason}{cure}")
     visible = session.judge.visible()
-    index = runner.follower
-    assert isinstance(index, SemanticIndex)
     behind = runner.catch_up(CATCH_UP_SECONDS)
     waiting = index.embed(runner, EMBED_SECONDS)
     if waiting:

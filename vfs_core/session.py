@@ -33,6 +33,7 @@ from vfs_core.errors import (
 )
 from vfs_core.explaining import AccessReport, explain
 from vfs_core.finding import Stats
+from vfs_core.follower import Progress
 from vfs_core.forgetting import Forgotten, Trace
 from vfs_core.hindsight import BlamedLine, View
 from vfs_core.hotcache import HotCache
@@ -785,6 +786,10 @@ class Session:
     def retrieve(self, query: str, limit: int = 10, expand: int = 0) -> Results:
         """`search` by words and meaning; behind the hits what their links lead to, in at most `expand` steps."""
         return searching.retrieve(self, query, limit, expand)
+
+    def embed(self, progress: Progress | None = None) -> int:
+        """Embed all that waits for it, and return how many parts of notes that were (0 without a model)."""
+        return searching.embed(self, progress)
 
     def rank(self, query: str, limit: int, mode: Mode = "lexical", only: Filter = EVERYTHING) -> Ranked:
         """`search` without reading what the notes say: names with their scores."""
