@@ -210,7 +210,7 @@ class Kernel:
         config = given if isinstance(given, Config) else load_config(find_config(given))
         plugins = config.plugins
         named = os.environ.get(EMBEDDER_VARIABLE)
-        if named:
+        if named and not isinstance(given, Config):
             config = replace(config, embedding=EmbeddingSettings(named))
         registry = Registry(plugins.load, plugins.disable, plugins.override)
         config = replace(config, providers=(*self._extra, *config.providers))

@@ -217,6 +217,13 @@ def embed(session: Session, progress: Progress | None) -> int:
     return max(0, before - index.waiting())
 
 
+def save_vectors(session: Session) -> None:
+    """Have the semantic index write what it writes once in a while."""
+    index, runner = _index(session)
+    if index is not None and runner is not None and index.writable:
+        index.settle(runner)
+
+
 def embedded(session: Session) -> Embedded | None:
     """How many of the notes that the agent sees are embedded; None without a model."""
     index, runner = _index(session)

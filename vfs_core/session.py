@@ -791,6 +791,10 @@ class Session:
         """Embed all that waits for it, and return how many parts of notes that were (0 without a model)."""
         return searching.embed(self, progress)
 
+    def save_vectors(self) -> None:
+        """Write now the file of vectors that processes share, which is otherwise written once in a while."""
+        searching.save_vectors(self)
+
     def rank(self, query: str, limit: int, mode: Mode = "lexical", only: Filter = EVERYTHING) -> Ranked:
         """`search` without reading what the notes say: names with their scores."""
         return searching.rank(self, query, limit, mode, only)

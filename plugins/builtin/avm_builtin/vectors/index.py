@@ -159,7 +159,11 @@ class VectorIndex(SemanticIndex):
         opened = open_generation(path, generation, context.backend, context.embedder.dimensions)
         return (generation, opened) if opened is not None else (None, None)
 
-    def _renew_base(self, runner: Runner) -> None:
+    def settle(self, runner: Runner) -> None:
+        """As the contract says: make the base anew."""
+        self._renew_base(runner, least=0)
+
+    def _renew_base(self, runner: Runner, least: int = _TAIL_MOST) -> None:
         """Make the base anew where much has been embedded since. Where there is no space, things go on without."""
         path = self._file.path
         if path is None:
@@ -168,7 +172,7 @@ class VectorIndex(SemanticIndex):
             state = self._present()
             late, known = len(state.tail), state.base_rows
             number = 1 + (state.generation.number if state.generation is not None else 0)
-        if late <= max(_TAIL_MOST, _TAIL_SHARE * known):
+        if late <= max(least, _TAIL_SHARE * known if least else 0):
             return
         try:
             generation = building.build(
