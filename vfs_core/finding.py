@@ -109,7 +109,7 @@ def rank(session: Session, query: str, limit: int, tags: frozenset[str], under: 
         if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
             break
     if related:
-        chosen = ranking.rerank(query, chosen)
+        chosen = ranking.rank(query, [ranking.Candidate(found, score) for found, score in chosen])
     return Ranked(chosen[:limit], behind)
 
 
