@@ -176,18 +176,16 @@ def rank(session: Session, query: str, limit: int, mode: Mode, only: Filter) -> 
 
 def _by_words(session: Session, query: str, limit: int, only: Filter) -> tuple[list[ranking.Scored], int]:
     matches, behind = _matches(session, query, limit, only)
-    chosen: list[ranking.Scored] = []
+    chosen: list[ranking.Candidate] = []
     enough = max(limit, _PAGE)
     related = False
     for seen, (found, score) in enumerate(_checked(session.judge, matches, enough, only.keeps), 1):
         if found is not None:
-            chosen.append((found, score))
+            chosen.append(ranking.Candidate(found, score))
             related = related or ranking.has_context(found)
         if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
             break
-    if related:
-        chosen = ranking.rerank(query, chosen)
-    return chosen[:limit], behind
+    return ranking.rank(query, chosen)[:limit], behind
 
 
 def _matches(
@@ -287,7 +285,7 @@ def _by_both(
     found = {node: name for node, (name, _) in (*words.items(), *near.items())}
     said = {node: score for node, (_, score) in words.items()}
     meaning = {node: each.score for node, each in parts.items()}
-    hits = ranking.fused(
+    hits = ranking.rank(
         query,
         [ranking.Candidate(name, said.get(node, 0.0), meaning.get(node)) for node, name in found.items()],
     )
