@@ -35,6 +35,8 @@ EMBED_SECONDS = 1.0
 """How long it goes on embedding what waits, before it answers with what there is."""
 _ROUND_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
 """Of embedding everything: how long in one go, and how long another process that does it is waited for."""
+_FAR = 0.9
+"""The share of notes from which on a new model is asked, and not the former any more."""
 MAX_HITS = 1_000_000
 MAX_STEPS = 10
 _PER_STEP = 0.5
@@ -263,8 +265,13 @@ def _meant(session: Session, query: str, mode: Mode) -> _Meant | None:
     waiting = index.embed(runner, EMBED_SECONDS)
     if waiting:
         kernel.embed_in_background()
-    answer = index.ask(query, visible)
-    return _Meant(answer, behind, index.embedded(visible) if waiting else None)
+    embedded = index.embedded(visible) if waiting else None
+    if embedded is not None and embedded.done < _FAR * embedded.total:
+        former = kernel.former_semantic(index)
+        if former is not None and isinstance(former.follower, SemanticIndex):
+            former.catch_up(CATCH_UP_SECONDS)
+            return _Meant(former.follower.ask(query, visible), behind, embedded)
+    return _Meant(index.ask(query, visible), behind, embedded)
 
 
 def _by_both(
