@@ -18,7 +18,7 @@ from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of, split
 from vfs_core.search import Match, SearchQuery
 from vfs_core.storage import Found, Operation
-from vfs_core.types import SYMMETRIC_LINKS, Hit, Kind, Link
+from vfs_core.types import MENTION, SYMMETRIC_LINKS, Hit, Kind, Link
 
 if TYPE_CHECKING:
     from vfs_core.permissions import Judge
@@ -138,8 +138,25 @@ def check_link(kind: str, weight: float) -> None:
     """Raise Invalid for a link kind that is not a word, or a weight that is not a positive number."""
     if not kind.isidentifier() or not kind.islower():
         raise Invalid(f"a link's kind is a lower-case word such as 'related', not {kind!r}")
+    refuse_mention(kind)
     if not (math.isfinite(weight) and weight > 0):
         raise Invalid(f"a link's weight is a positive number, not {weight!r}")
+
+
+def refuse_mention(kind: str | None) -> None:
+    """Raise Invalid for the kind of links that only follow from what notes say."""
+    if kind == MENTION:
+        raise Invalid(f"links of the kind {MENTION!r} follow from what a note says: write [[name]] in it")
+
+
+def kinds_between(session: Session, source: str, target: str) -> list[str]:
+    """The kinds of the links from one path to another that somebody has made; unjudged."""
+    store = session.store
+    start, end = store.find(source).stat, store.find(target).stat
+    if start is None or end is None:
+        return []
+    rows = store.links(start.id)
+    return sorted({row.kind for row in rows if (row.source, row.target) == (start.id, end.id)} - {MENTION})
 
 
 def links(session: Session, found: Found) -> list[Link]:

@@ -255,7 +255,9 @@ class Runner:
             chain = self._store.chain_at(position) or b""
             self.follower.apply(changes, self._store, Cursor(self._store.uuid, position, chain))
             lease.sequence = position
-            if len(changes) < BATCH or time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
+                return
+            if len(changes) < BATCH and self._store.bell.head <= position:  # a reactor has just added rows
                 return
 
     def _matches(self, cursor: Cursor) -> bool:

@@ -46,6 +46,7 @@ from vfs_core.past import EXPIRED_UNSEEN, Trashed
 from vfs_core.path import MEMORY, PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
+from vfs_core.reactor import LINKS
 from vfs_core.routing import Matched
 from vfs_core.storage import Copy, Found, Moved, Operation, Snapshot, Store, Transaction
 from vfs_core.suffix import BaseSuffix, SuffixContext
@@ -784,17 +785,23 @@ class Session:
                 tx.link(start, end, link.kind, link.weight)
 
     def unlink(self, source: str, target: str, kind: str | None = None) -> int:
-        """Remove links and return how many."""
-        start, end = self._stored(source), self._stored(target)
+        """Remove links that somebody has made (of one kind, or all) and return how many."""
+        finding.refuse_mention(kind)
+        start, end = self._stored(source).path, self._stored(target).path
+        kinds = finding.kinds_between(self, start, end) if kind is None else [kind]
         with self.transaction() as tx:
-            removed = tx.unlink(start.path, end.path, kind)
+            removed = sum(tx.unlink(start, end, each) for each in kinds or SYMMETRIC_LINKS)
             for symmetric in SYMMETRIC_LINKS.intersection(SYMMETRIC_LINKS if kind is None else {kind}):
                 if not removed:
-                    removed += tx.unlink(end.path, start.path, symmetric)
+                    removed += tx.unlink(end, start, symmetric)
             return removed
 
     def links(self, path: str) -> builtins.list[Link]:
-        """A node's links to what the agent may read; `peer` and `related` show from both sides."""
+        """A node's links to what the agent may read; `peer` and `related` show from both sides.
+
+        Among them, as `mention`, those that follow from what it says.
+        """
+        self.kernel.catch_up(LINKS)
         return finding.links(self, self.require_stored(path, Operation.READ))
 
     def latest(self, since_ns: int = 0, under: str = "/memory") -> Iterator[tuple[Found, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from avm_builtin.embedders.catalogue import EMBEDDERS
 from avm_builtin.frontends.cli.catalogue import COMMANDS
 from vfs_core.hookspecs import hookimpl
-from vfs_core.specs import CommandSpec, EmbedderSpec, SearchSpec, StoreSpec
+from vfs_core.specs import CommandSpec, EmbedderSpec, FollowerSpec, SearchSpec, StoreSpec
 
 
 @hookimpl
@@ -32,6 +32,19 @@ def avm_register_search() -> list[SearchSpec]:
 def avm_register_embedders() -> tuple[EmbedderSpec, ...]:
     """Embedding models."""
     return EMBEDDERS
+
+
+@hookimpl
+def avm_register_followers() -> list[FollowerSpec]:
+    """Links from what notes say."""
+    return [
+        FollowerSpec(
+            "links",
+            "avm_builtin.linking.reactor:TextLinks",
+            "Links from [[names]] and Markdown links",
+            at_close=False,
+        ),
+    ]
 
 
 @hookimpl
