@@ -15,6 +15,7 @@ from vfs_core.kernel import Kernel
 
 if TYPE_CHECKING:
     from avm_builtin.memory.agent import AgentMemory
+    from avm_builtin.memory.graph import Format
     from avm_builtin.memory.recalling import Strategy, TimeRange
     from vfs_core.explaining import AccessReport
     from vfs_core.finding import Results, Stats
@@ -174,6 +175,10 @@ class AVM:
     ) -> str:
         """`agent_memory().recall`: what this agent may see about a subject, at most `max_tokens` tokens of it."""
         return self.agent_memory().recall(query, max_tokens, strategy, time_range=time_range, scope=scope)
+
+    def graph(self, path: str = "/memory", depth: int = 2, format: Format = "mermaid") -> str:
+        """`agent_memory().graph`: notes and the links between them, as Mermaid, Graphviz (`dot`) or `json`."""
+        return self.agent_memory().graph(path, depth, format)
 
     # --- metadata --------------------------------------------------------------------------------
 

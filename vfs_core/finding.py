@@ -162,19 +162,29 @@ def kinds_between(session: Session, source: str, target: str) -> list[str]:
 def links(session: Session, found: Found) -> list[Link]:
     """The links of a node, to what the agent may read."""
     assert found.stat is not None
+    result = {
+        link if link.source == found.path else Link(link.target, link.kind, link.source, link.weight)
+        for link in neighbours(session, found)
+        if link.source == found.path or link.kind in SYMMETRIC_LINKS
+    }
+    return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def neighbours(session: Session, found: Found) -> list[Link]:
+    """All links from and to a node, as they were made, from and to what the agent may read."""
+    assert found.stat is not None
     me, judge = found.stat.id, session.judge
-    rows = [row for row in judge.store.links(me) if row.source == me or row.kind in SYMMETRIC_LINKS]
-    others = {row.target if row.source == me else row.source for row in rows}
-    paths: dict[int, str] = {}
+    rows = judge.store.links(me)
+    others = {row.target if row.source == me else row.source for row in rows} - {me}
+    paths: dict[int, str] = {me: found.path}
     for other in judge.store.nodes(sorted(others)):
         if other.stat is not None and judge.allows(Operation.READ, other):
             paths.setdefault(other.stat.id, other.path)
-    result = {
-        Link(found.path, row.kind, paths[end], row.weight)
+    return [
+        Link(paths[row.source], row.kind, paths[row.target], row.weight)
         for row in rows
-        if (end := row.target if row.source == me else row.source) in paths
-    }
-    return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+        if row.source in paths and row.target in paths
+    ]
 
 
 def latest(session: Session, since_ns: int, under: str) -> Iterator[tuple[Found, int]]:

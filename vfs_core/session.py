@@ -804,6 +804,11 @@ class Session:
         self.kernel.catch_up(LINKS)
         return finding.links(self, self.require_stored(path, Operation.READ))
 
+    def neighbours(self, found: Found) -> builtins.list[Link]:
+        """All links from and to a node that the agent has found, in both directions as they were made."""
+        self.kernel.catch_up(LINKS)
+        return finding.neighbours(self, found)
+
     def latest(self, since_ns: int = 0, under: str = "/memory") -> Iterator[tuple[Found, int]]:
         """Files that the agent may read, last changed first, each with when that was (nanoseconds)."""
         return finding.latest(self, since_ns, self._parse(under).path)

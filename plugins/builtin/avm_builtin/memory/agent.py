@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
+from avm_builtin.memory import graph as graphs
 from avm_builtin.memory import navigation, recalling, remembering, synthesis
+from avm_builtin.memory.graph import Format
 from avm_builtin.memory.navigation import Browsed
 from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
@@ -123,6 +125,16 @@ class AgentMemory:
     def explore(self, path: str, depth: int = 2) -> str:
         """What the links of a note lead to, in at most `depth` hops. Raises NotFound."""
         return str(navigation.explore(self._session, path, depth))
+
+    def graph(
+        self, path: str = "/memory", depth: int = 2, format: Format = "mermaid", *, limit: int = graphs.LIMIT
+    ) -> str:
+        """A note, or the linked notes below a directory, and what is at most `depth` links away, to be drawn.
+
+        `format` is mermaid, dot or json. At most `limit` notes; a remark says how many are left out. Raises NotFound,
+        Invalid.
+        """
+        return graphs.drawn(graphs.graph(self._session, path, depth, limit), format)
 
     def tag_cloud(self) -> dict[str, int]:
         """The tags of what this agent may see, with how many notes carry each, most first."""

@@ -33,6 +33,7 @@ COMMANDS = (
     CommandSpec("timeline", _COMMANDS + "navigating:timeline", "What happened in the last days", MEMORY),
     CommandSpec("recent", _COMMANDS + "navigating:recent", "What was written last", MEMORY),
     CommandSpec("explore", _COMMANDS + "navigating:explore", "What a note's links lead to", MEMORY),
+    CommandSpec("graph", _COMMANDS + "drawing:graph", "Notes and their links, to be drawn", MEMORY),
     CommandSpec("mv", _COMMANDS + "moving:mv", "Move a note, a directory or all of a prefix", EVERYDAY),
     CommandSpec("rm", _COMMANDS + "removing:rm", "Remove notes, with -r whole directories", EVERYDAY),
     CommandSpec("link", _COMMANDS + "linking:link", "Link two notes", EVERYDAY),
