@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from avm_builtin.memory.graph import Format
     from avm_builtin.memory.recalling import Strategy, TimeRange
     from vfs_core.explaining import AccessReport
-    from vfs_core.finding import Results, Stats
+    from vfs_core.finding import Stats
     from vfs_core.hindsight import BlamedLine
     from vfs_core.moments import Moment
     from vfs_core.past import Trashed
+    from vfs_core.searching import Mode, Results
     from vfs_core.session import Session
     from vfs_core.storage import Moved
     from vfs_core.types import Access, Entry, Link, Node, Stat, Version
@@ -47,7 +48,7 @@ class AVM:
         *,
         providers: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        self._kernel = Kernel(config, db, [_rule(given) for given in providers])
+        self._kernel = Kernel(config, db, [_rule(given) for given in providers], lasting=True)
         try:
             self._session = self._kernel.session(agent)
         except BaseException:
@@ -142,19 +143,33 @@ class AVM:
         self,
         query: str,
         limit: int = 10,
-        mode: str = "lexical",
+        mode: Mode = "lexical",
         *,
         tags: Sequence[str] = (),
         under: str = "/",
+        author: str = "",
+        since: Moment | None = None,
+        until: Moment | None = None,
     ) -> Results:
         """Notes that match, best first: `.path`, `.score` in [0, 1], `.snippet`.
 
-        The list's own `.behind` is how many changes the index had not seen, mostly 0: it is more where this process
-        may not write the index. Any text is a valid query. `under` is a directory to stay in, `tags` must all be there.
+        `mode` is `lexical` (by words), `semantic` (by what they mean) or `hybrid` (by both). Any text is a valid query.
+        `under` is a directory to stay in, `tags` must all be there, `author` wrote it, `since` and `until` are moments
+        (`"7d"`, `"2026-03-20"`) when it happened. The list's own `.behind` is how many changes the index had not seen,
+        mostly 0: it is more where this process may not write the index; `.embedded` says how many of how many notes are
+        embedded, where that is not all. Raises MissingExtra where meaning is asked for and no model is installed.
         """
-        if mode != "lexical":
-            raise Invalid(f"mode is 'lexical' in this version, not {mode!r}")
-        return self._session.search(query, limit, tags=tags, under=under)
+        return self._session.search(
+            query, limit, mode, tags=tags, under=under, author=author, since=since, until=until
+        )
+
+    def semantic(self, query: str, limit: int = 10) -> Results:
+        """`search` by what notes mean, whatever their words and language."""
+        return self._session.search(query, limit, "semantic")
+
+    def retrieve(self, query: str, limit: int = 10, expand: int = 0) -> Results:
+        """`search` by words and meaning; behind the hits what their links lead to, in at most `expand` steps."""
+        return self._session.retrieve(query, limit, expand)
 
     # --- memory ----------------------------------------------------------------------------------
 

@@ -204,7 +204,7 @@ def test_signatures_are_those_that_are_promised():
 def test_a_mode_of_search_that_there_is_not_is_refused(db: Path):
     with (
         AVM(db=db) as memory,
-        pytest.raises(Invalid, match="mode is 'lexical' in this version, not 'psychic'"),
+        pytest.raises(Invalid, match="mode is one of lexical, semantic, hybrid, not 'psychic'"),
     ):
         memory.search("x", mode="psychic")
 

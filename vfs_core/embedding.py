@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -47,3 +48,13 @@ class Embedder(ABC):
         against a sample of the user's own documents of that scale. A model whose scores all compare has one: "".
         """
         return ""
+
+
+_made: dict[tuple[type[Embedder], str], Embedder] = {}
+
+
+def shared(embedder: type[Embedder], config: Mapping[str, JSON]) -> Embedder:
+    """The one instance of an embedder with these options in this process: a model is loaded once."""
+    key = embedder, json.dumps(dict(config), sort_keys=True)
+    known = _made.get(key)
+    return known if known is not None else _made.setdefault(key, embedder(config))

@@ -1,47 +1,27 @@
-"""What a session finds: search, links, tags and counts, always of what its agent may see.
+"""What a session finds without asking an index: links, what is latest, tags and counts, of what its agent may see.
 
-Indexes and counts are filtered by visibility class before they are cut or summed; every hit is checked once
-more against the store and the rules, and more are taken until there are enough.
+Counts are filtered by visibility class before they are summed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from vfs_core import ranking
-from vfs_core.errors import Denied, Invalid, NotFound
+from vfs_core.errors import Invalid, PluginError
 from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of, split
-from vfs_core.search import Match, SearchQuery
+from vfs_core.searching import embedded
 from vfs_core.storage import Found, Operation
-from vfs_core.types import MENTION, SYMMETRIC_LINKS, Hit, Kind, Link
+from vfs_core.types import MENTION, SYMMETRIC_LINKS, Kind, Link
 
 if TYPE_CHECKING:
-    from vfs_core.permissions import Judge
     from vfs_core.session import Session
 
-CATCH_UP_SECONDS = 2.0
-"""How long a search waits for the index to take in what is new."""
-MAX_HITS = 1_000_000
-_PAGE = 20
-"""Matches that are looked up at a time, at least."""
 _LATEST_ROWS = 200
 """Rows of the journal that are gone through at a time."""
-_SNIPPET_BYTES = 4 * 1024 * 1024
-
-
-class Results(list[Hit]):
-    """The hits of a search, best first."""
-
-    def __init__(self, hits: Iterable[Hit] = (), behind: int = 0) -> None:
-        super().__init__(hits)
-        self.behind = behind
-        """How many changes the index had not seen (0: it was up to date). It takes them in before a search, except
-        where this process cannot write it, or not in time."""
 
 
 @dataclass(frozen=True)
@@ -58,80 +38,9 @@ class Stats:
     durability: str
     search: str
     behind: int
-
-
-def search(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Results:
-    """Search the index, with a snippet of what each hit says now."""
-    judge, backend = session.judge, session.kernel.search_backend()
-    chosen, behind = rank(session, query, limit, tags, under)
-    hits = []
-    for found, score in chosen:
-        assert found.stat is not None
-        current = found
-        if found.stat.size <= _SNIPPET_BYTES:
-            try:
-                current = judge.store.read(found.path, lambda each: judge.check(Operation.SEARCH, each))
-            except (NotFound, Denied):
-                continue  # closed, moved or deleted since: the next search will say so
-        if current.stat is None or current.stat.id != found.stat.id:
-            continue
-        text = current.data.decode("utf-8", "replace")
-        hits.append(Hit(found.path, score, backend.snippet(text, query), current.stat, current.meta_json))
-    return Results(hits, behind)
-
-
-class Ranked(NamedTuple):
-    """Names that match with their scores in [0, 1], best first, and how many changes the index had not seen."""
-
-    names: list[ranking.Scored]
-    behind: int
-
-
-def rank(session: Session, query: str, limit: int, tags: frozenset[str], under: str) -> Ranked:
-    """Search the index, check what it gives until there are enough, and put it in order by what it stands beside."""
-    if not 1 <= limit <= MAX_HITS:
-        raise Invalid(f"limit is from 1 to {MAX_HITS:,}, not {limit}")
-    judge = session.judge
-    visible = judge.visible()
-    runner = session.kernel.search()
-    behind = runner.catch_up(CATCH_UP_SECONDS)
-    backend = session.kernel.search_backend()
-    matches = backend.search(SearchQuery(query, visible, max(limit, ranking.DEPTH), tags))
-    chosen: list[ranking.Scored] = []
-    enough = max(limit, _PAGE)
-    related = False
-    for seen, (names, score) in enumerate(_allowed(judge, matches, enough), 1):
-        for found in names:
-            if is_within(found.path, under) and tags <= set(tags_of(found.meta_json)):
-                chosen.append((found, score))
-                related = related or ranking.has_context(found)
-                break
-        if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
-            break
-    if related:
-        chosen = ranking.rerank(query, chosen)
-    return Ranked(chosen[:limit], behind)
-
-
-def _allowed(judge: Judge, matches: Iterator[Match], size: int) -> Iterator[tuple[list[Found], float]]:
-    """The names of each matching node that the agent may find, if any, with the score; looked up page by page."""
-    fresh = _first_of_each(matches)
-    while page := list(islice(fresh, size)):
-        names: dict[int, list[Found]] = {}
-        for found in judge.store.nodes([match.node for match in page]):
-            if found.stat is not None and judge.allows(Operation.SEARCH, found):
-                names.setdefault(found.stat.id, []).append(found)
-        yield from ((names[match.node], match.score) for match in page if match.node in names)
-        size = max(size, ranking.DEPTH - size)
-
-
-def _first_of_each(matches: Iterable[Match]) -> Iterator[Match]:
-    """One match for each node: hard links match more than once."""
-    seen: set[int] = set()
-    for match in matches:
-        if match.node not in seen:
-            seen.add(match.node)
-            yield match
+    embedder: str
+    embedded: int
+    embeddable: int
 
 
 def check_link(kind: str, weight: float) -> None:
@@ -293,4 +202,16 @@ def stats(session: Session) -> Stats:
     return Stats(
         agent, store.location, notes, size, private, len(tag_counts(session)), store.writable,
         kernel.config.storage.durability, kernel.config.search.backend, kernel.search().behind(),
+        *_embedding(session),
     )  # fmt: skip
+
+
+def _embedding(session: Session) -> tuple[str, int, int]:
+    """The embedder and why it is that one, and how many notes of how many are embedded."""
+    try:
+        embedder = session.kernel.embedder()
+        done = embedded(session)
+    except PluginError as error:
+        return f"{session.kernel.config.embedding.model}: {error}", 0, 0
+    name = f"{session.kernel.config.embedding.model}: {embedder.reason}"
+    return (name, 0, 0) if done is None else (name, done.done, done.total)

@@ -139,7 +139,7 @@ class Runner:
 
     def __init__(self, store: Store, follower: Follower, lease: Lease | None) -> None:
         """`lease` None: this process cannot write the follower's files and only reads them."""
-        self._store = store
+        self.store = store
         self.follower = follower
         self._lease = lease
         self._mutex = threading.Lock()
@@ -151,7 +151,7 @@ class Runner:
         Returns how many journal rows it is still behind (0 when it is up to date).
         """
         lease = self._lease
-        head = self._store.bell.head
+        head = self.store.bell.head
         if lease is None:
             return self.behind()
         if self._is_current(lease, head):
@@ -179,14 +179,14 @@ class Runner:
         if not (self._verified and lease.sequence >= head > 0):
             return False
         cursor = self.follower.cursor()  # an older file may have been put back under a running process
-        return cursor is not None and cursor.sequence >= head and cursor.store_uuid == self._store.uuid
+        return cursor is not None and cursor.sequence >= head and cursor.store_uuid == self.store.uuid
 
     def behind(self) -> int:
         """How many journal rows the follower has not seen."""
         cursor = self.follower.cursor()
-        if cursor is None or cursor.store_uuid != self._store.uuid:
-            return self._store.head().sequence
-        return max(0, self._store.head().sequence - cursor.sequence)
+        if cursor is None or cursor.store_uuid != self.store.uuid:
+            return self.store.head().sequence
+        return max(0, self.store.head().sequence - cursor.sequence)
 
     def scrub(self) -> None:
         """Leave nothing in the follower's files of what is not in the store, waiting for whoever holds the lease.
@@ -197,14 +197,17 @@ class Runner:
         if self.behind() > _SCRUB_ROWS or self.catch_up(_SCRUB_SECONDS):
             self.discard()
             return
-        with self._leased() as lease:
+        with self.holding() as lease:
             if not self.follower.scrub():
                 self.follower.discard()
                 lease.sequence = 0
 
     @contextmanager
-    def _leased(self) -> Iterator[Lease]:
-        """Hold the lease, waiting for whoever has it. Raises ReadOnly where this process cannot."""
+    def holding(self) -> Iterator[Lease]:
+        """Hold the lease while the follower is written, waiting for whoever has it.
+
+        Raises ReadOnly where this process cannot.
+        """
         lease = self._lease
         if lease is None:
             raise ReadOnly(f"the files of {self.follower.name} cannot be written by this process")
@@ -218,13 +221,20 @@ class Runner:
 
     def discard(self) -> None:
         """Throw the follower's data away, waiting for whoever holds the lease; it is derived anew when next used."""
-        with self._leased() as lease:
+        with self.holding() as lease:
             self.follower.discard()
             lease.sequence = 0
 
+    def rebuild_anew(self, progress: Progress | None = None) -> None:
+        """Throw everything away, and derive it anew, waiting for whoever holds the lease."""
+        with self.holding() as lease:
+            self.follower.discard()
+            lease.sequence = 0
+            self._rebuild(lease, progress)
+
     def rebuild(self, progress: Progress | None = None) -> None:
         """Derive everything anew, waiting for whoever holds the lease."""
-        with self._leased() as lease:
+        with self.holding() as lease:
             self._rebuild(lease, progress)
 
     def close(self) -> None:
@@ -248,25 +258,25 @@ class Runner:
         position = cursor.sequence if cursor else 0
         lease.sequence = position
         while True:
-            changes = self._store.changes(position, BATCH)
+            changes = self.store.changes(position, BATCH)
             if not changes:
                 return
             position = changes[-1].sequence
-            chain = self._store.chain_at(position) or b""
-            self.follower.apply(changes, self._store, Cursor(self._store.uuid, position, chain))
+            chain = self.store.chain_at(position) or b""
+            self.follower.apply(changes, self.store, Cursor(self.store.uuid, position, chain))
             lease.sequence = position
             if time.monotonic() >= deadline:
                 return
-            if len(changes) < BATCH and self._store.bell.head <= position:  # a reactor has just added rows
+            if len(changes) < BATCH and self.store.bell.head <= position:  # a reactor has just added rows
                 return
 
     def _matches(self, cursor: Cursor) -> bool:
         """Whether the store is the one that the follower followed, with the history that it saw."""
-        if cursor.store_uuid != self._store.uuid:
+        if cursor.store_uuid != self.store.uuid:
             return False
-        return cursor.sequence == 0 or self._store.chain_at(cursor.sequence) == cursor.chain
+        return cursor.sequence == 0 or self.store.chain_at(cursor.sequence) == cursor.chain
 
     def _rebuild(self, lease: Lease, progress: Progress | None) -> None:
-        head = self._store.head()
-        self.follower.rebuild(self._store, Cursor(self._store.uuid, head.sequence, head.chain), progress)
+        head = self.store.head()
+        self.follower.rebuild(self.store, Cursor(self.store.uuid, head.sequence, head.chain), progress)
         lease.sequence = head.sequence

@@ -53,6 +53,9 @@ CONTENT_OPERATIONS = (WRITE, APPEND, TRUNCATE)
 """Operations that commit a new version of a node's content."""
 
 
+INERT = frozenset({INIT, USER, MKDIR, LINK, UNLINK, SUDO, PURGE, BACKUP, FORGET, MEND})
+"""Operations that change nothing an index knows: a new directory is empty, and what comes into it has its own rows."""
+
 # What the details of rows tell of the state before, so that it can be looked at and undone.
 META_BEFORE = "meta_before"
 """A patch that takes the metadata back to what it was."""

@@ -14,9 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vfs_core.background import Background
 from vfs_core.bell import UUID, Bell
-from vfs_core.config import Config, ProviderRule, default_store_path, find_config, load_config, resolve
-from vfs_core.embedding import Embedder
+from vfs_core.config import (
+    Config,
+    EmbeddingSettings,
+    ProviderRule,
+    default_store_path,
+    find_config,
+    load_config,
+    resolve,
+)
+from vfs_core.embedding import Embedder, shared
 from vfs_core.errors import Denied, NoSpace, NotFound, PluginError, ReadOnly, StoreBusy, StoreError, VfsError
 from vfs_core.follower import BATCH, Follower, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
@@ -37,6 +46,8 @@ from vfs_core.upkeep import Upkeep
 from vfs_core.vectors import VectorBackend
 
 MEMORY_LOCATION = ":memory:"
+EMBEDDER_VARIABLE = "AVM_EMBEDDER"
+"""The variable of the environment that names an embedder in the place of the configuration's."""
 SEMANTIC = "semantic"
 """The name under which the semantic index is registered as a follower; it is made with a context of its own."""
 _CATCH_UP_SECONDS = 2.0
@@ -67,10 +78,13 @@ class Kernel:
         config: str | Path | Config | None = None,
         db: str | Path | None = None,
         providers: Sequence[ProviderRule] = (),
+        *,
+        lasting: bool = False,
     ) -> None:
         """`config`: a file (None: found as docs say), or a Config. `db` overrides its `storage.path`.
 
-        `providers` come before those of the configuration. Raises ConfigError. Opens no store yet.
+        `providers` come before those of the configuration. `lasting` is for a process that lives for a while: it may
+        work in the background. Raises ConfigError. Opens no store yet.
         """
         self._given = config
         self._extra = tuple(providers)
@@ -83,10 +97,11 @@ class Kernel:
         self._store: Store | None = None
         self._stand_in: Store | None = None
         self._upkeep: Upkeep | None = None
-        self._embedder: tuple[_Snapshot, Embedder] | None = None
         self._suffixes: dict[str, BaseSuffix] = {}
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._closed = False
+        self._lasting = lasting
+        self._background: Background | None = None
         self._changed = False
         _kernels.add(self)
 
@@ -199,6 +214,9 @@ class Kernel:
         given = self._given
         config = given if isinstance(given, Config) else load_config(find_config(given))
         plugins = config.plugins
+        named = os.environ.get(EMBEDDER_VARIABLE)
+        if named and not isinstance(given, Config):
+            config = replace(config, embedding=EmbeddingSettings(named))
         registry = Registry(plugins.load, plugins.disable, plugins.override)
         config = replace(config, providers=(*self._extra, *config.providers))
         config = resolve(config, registry)
@@ -329,13 +347,8 @@ class Kernel:
 
     def embedder(self) -> Embedder:
         """The embedding model of the configuration; loads no weights. Raises PluginError, MissingExtra."""
-        snapshot = self._snapshot
-        settings = snapshot.config.embedding
-        with self._mutex:
-            if self._embedder is None or self._embedder[0] is not snapshot:
-                made: Embedder = snapshot.registry.load("embedder", settings.model)(settings.config)
-                self._embedder = snapshot, made
-            return self._embedder[1]
+        settings = self.config.embedding
+        return shared(self.registry.load("embedder", settings.model), settings.config)
 
     def semantic(self) -> Runner | None:
         """The runner that keeps the semantic index up with the store; None where there is no embedder."""
@@ -351,6 +364,12 @@ class Kernel:
             return index
 
         return self._runner(f"{SEMANTIC} {vectors.backend} {embedder.fingerprint}", make)
+
+    def embed_in_background(self) -> None:
+        """Go on embedding what waits beside everything else, if this kernel is one that lives for a while."""
+        with self._mutex:
+            if self._lasting and not self._closed and self._background is None and self.store.writable:
+                self._background = Background(self)
 
     def derived(self) -> list[Runner]:
         """The runners of everything that is derived from notes."""
@@ -421,6 +440,10 @@ class Kernel:
 
     def close(self) -> None:
         """Release the store, the handlers and the followers; later use raises StoreError."""
+        with self._mutex:
+            background, self._lasting = self._background, False
+        if background is not None:
+            background.stop()
         if self._changed:
             self._tend_quietly()
         with self._mutex:
@@ -467,6 +490,7 @@ class Kernel:
     def after_fork(self) -> None:
         """In a forked child: let go of what must not be shared; it is opened again when needed."""
         self._mutex = threading.RLock()
+        self._background = None
         if self._upkeep is not None:
             self._upkeep.abandon()
         _inherited.append((self._upkeep, self._stand_in))

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from vfs_core.errors import Invalid, TooLarge
+from vfs_core.moments import as_ns
 from vfs_core.types import JSON
 
 META_MAX = 1024 * 1024
@@ -71,3 +72,11 @@ def tags_of(meta_json: str) -> list[str]:
         return []
     tags = json.loads(meta_json).get("tags", [])
     return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+
+
+def happened_ns(meta: Mapping[str, JSON], written_ns: int) -> int:
+    """When what a note tells of happened: its `time`, else when it was written."""
+    try:
+        return as_ns(str(meta["time"]))
+    except (KeyError, Invalid):
+        return written_ns

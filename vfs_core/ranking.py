@@ -9,6 +9,7 @@ Only hits count that the agent sees, so what it cannot see changes nothing. Not 
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
@@ -37,6 +38,27 @@ _DATED = 1.5
 _CERTAIN = 1 - 1e-9
 _SHORT = 500
 """Characters of metadata that are worth remembering what they say."""
+
+
+class Candidate(NamedTuple):
+    """What the indexes say of a note.
+
+    `words` is the score in [0, 1) of the search backend, 0 where it has none of the words. `meaning` counts standard
+    deviations above what else the agent sees (`vfs_core.semantic.Near`); None: it is not embedded.
+    """
+
+    found: Found
+    words: float
+    meaning: float | None
+
+
+def fused(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
+    """The order of what both indexes have found."""
+    hits = []
+    for found, words, meaning in candidates:
+        odds = _odds(words) + (0.0 if meaning is None else math.exp(min(meaning, 12.0) - 4))
+        hits.append((found, odds / (1 + odds)))
+    return rerank(query, sorted(hits, key=lambda hit: -hit[1]))
 
 
 class _Context(NamedTuple):

@@ -83,6 +83,10 @@ class SemanticIndex(Follower):
         `runner` is the one that keeps this index up with its store. Nothing is done while another process does it.
         """
 
+    def settle(self, runner: Runner) -> None:
+        """Write now what is written once in a while only, so that other processes begin quickly."""
+        return
+
     @abstractmethod
     def waiting(self) -> int:
         """How many parts of notes are not embedded."""

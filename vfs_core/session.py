@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from vfs_core import filing, finding, forgetting, hindsight, keeping, undoing
+from vfs_core import filing, finding, forgetting, hindsight, keeping, searching, undoing
 from vfs_core.bell import EPOCH
 from vfs_core.errors import (
     CrossHandler,
@@ -32,7 +32,8 @@ from vfs_core.errors import (
     VfsError,
 )
 from vfs_core.explaining import AccessReport, explain
-from vfs_core.finding import Ranked, Results, Stats
+from vfs_core.finding import Stats
+from vfs_core.follower import Progress
 from vfs_core.forgetting import Forgotten, Trace
 from vfs_core.hindsight import BlamedLine, View
 from vfs_core.hotcache import HotCache
@@ -48,6 +49,7 @@ from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
 from vfs_core.reactor import LINKS
 from vfs_core.routing import Matched
+from vfs_core.searching import EVERYTHING, Filter, Mode, Ranked, Results
 from vfs_core.storage import Copy, Found, Moved, Operation, Snapshot, Store, Transaction
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import (
@@ -763,13 +765,55 @@ class Session:
 
     # --- finding ---------------------------------------------------------------------------------
 
-    def search(self, query: str, limit: int = 10, *, tags: Sequence[str] = (), under: str = "/") -> Results:
-        """Notes that match any of the words, best first: at most `limit`, below `under`, with all of `tags`."""
-        return finding.search(self, query, limit, frozenset(tags), self._parse(under).path)
+    def search(
+        self,
+        query: str,
+        limit: int = 10,
+        mode: Mode = "lexical",
+        *,
+        tags: Sequence[str] = (),
+        under: str = "/",
+        author: str = "",
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> Results:
+        """Notes that match by their words, by what they mean, or by both, best first: at most `limit`.
 
-    def rank(self, query: str, limit: int, *, tags: Sequence[str] = (), under: str = "/") -> Ranked:
+        The rest is what they must be beside: `filter`. Raises MissingExtra where meaning is asked for and no model is
+        installed, Invalid, Denied.
+        """
+        return searching.search(self, query, limit, mode, self.filter(tags, under, author, since, until))
+
+    def retrieve(self, query: str, limit: int = 10, expand: int = 0) -> Results:
+        """`search` by words and meaning; behind the hits what their links lead to, in at most `expand` steps."""
+        return searching.retrieve(self, query, limit, expand)
+
+    def embed(self, progress: Progress | None = None) -> int:
+        """Embed all that waits for it, and return how many parts of notes that were (0 without a model)."""
+        return searching.embed(self, progress)
+
+    def save_vectors(self) -> None:
+        """Write now the file of vectors that processes share, which is otherwise written once in a while."""
+        searching.save_vectors(self)
+
+    def rank(self, query: str, limit: int, mode: Mode = "lexical", only: Filter = EVERYTHING) -> Ranked:
         """`search` without reading what the notes say: names with their scores."""
-        return finding.rank(self, query, limit, frozenset(tags), self._parse(under).path)
+        return searching.rank(self, query, limit, mode, only)
+
+    def filter(
+        self,
+        tags: Sequence[str] = (),
+        under: str = "/",
+        author: str = "",
+        since: Moment | None = None,
+        until: Moment | None = None,
+    ) -> Filter:
+        """What a hit must be: with all of `tags`, below `under`, by an author, of a time. Raises Invalid."""
+        start = 0 if since is None else as_ns(since)
+        path = self._parse(under).path
+        if until is None:
+            return Filter(path, frozenset(tags), author, start)
+        return Filter(path, frozenset(tags), author, start, as_ns(until, end=True))
 
     def link(self, source: str, target: str, kind: str = "related", weight: float = 1.0) -> None:
         """Link two nodes. Needs to write the source and to read the target."""

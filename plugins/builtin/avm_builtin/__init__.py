@@ -5,7 +5,11 @@ from __future__ import annotations
 from avm_builtin.embedders.catalogue import EMBEDDERS
 from avm_builtin.frontends.cli.catalogue import COMMANDS
 from vfs_core.hookspecs import hookimpl
-from vfs_core.specs import CommandSpec, EmbedderSpec, FollowerSpec, SearchSpec, StoreSpec
+from vfs_core.specs import CommandSpec, EmbedderSpec, FollowerSpec, SearchSpec, StoreSpec, VectorSpec
+from vfs_core.types import JSON
+
+INSTALL_VECTORS = "pip install 'avm[semantic]'"
+_NOTHING: dict[str, JSON] = {"type": "object", "additionalProperties": False, "properties": {}}
 
 
 @hookimpl
@@ -35,9 +39,52 @@ def avm_register_embedders() -> tuple[EmbedderSpec, ...]:
 
 
 @hookimpl
-def avm_register_followers() -> list[FollowerSpec]:
-    """Links from what notes say."""
+def avm_register_vectors() -> list[VectorSpec]:
+    """Ways to find the nearest vectors."""
     return [
+        VectorSpec(
+            "auto",
+            "avm_builtin.vectors.by_size:BySize",
+            "Numpy up to 20,000 vectors, FAISS above that",
+            _NOTHING,
+            INSTALL_VECTORS,
+        ),
+        VectorSpec(
+            "sqlite",
+            "avm_builtin.vectors.brute_force:BruteForce",
+            "Compare with every vector, by numpy",
+            _NOTHING,
+            INSTALL_VECTORS,
+        ),
+        VectorSpec(
+            "faiss",
+            "avm_builtin.vectors.faiss_index:Faiss",
+            "FAISS: flat, sq8 or hnsw",
+            {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "index": {
+                        "description": "flat: exact; sq8: a quarter of the size; hnsw: a graph; auto: flat to 100,000.",
+                        "enum": ["auto", "flat", "sq8", "hnsw"],
+                    }
+                },
+            },
+            INSTALL_VECTORS,
+        ),
+    ]
+
+
+@hookimpl
+def avm_register_followers() -> list[FollowerSpec]:
+    """What follows the journal beside the search index."""
+    return [
+        FollowerSpec(
+            "semantic",
+            "avm_builtin.vectors.index:VectorIndex",
+            "Finds notes by what they mean",
+            requires=INSTALL_VECTORS,
+        ),
         FollowerSpec(
             "links",
             "avm_builtin.linking.reactor:TextLinks",

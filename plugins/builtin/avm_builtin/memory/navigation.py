@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from avm_builtin.memory import tokens
 from avm_builtin.memory.excerpts import excerpt
 from avm_builtin.memory.frames import on_one_line
-from avm_builtin.memory.recalling import frame_of, happened_ns
+from avm_builtin.memory.recalling import frame_of
 from vfs_core.errors import Invalid, VfsError
+from vfs_core.meta import happened_ns
 from vfs_core.moments import DAY_NS
 from vfs_core.path import split
 from vfs_core.storage import Operation
@@ -178,7 +179,7 @@ def browse(session: Session, query: str, limit: int = 20, under: str = "/") -> l
     """Notes that match, as paths with what they begin with: the first of two phases, `fetch` is the second."""
     return [
         Browsed(found.path, score, summary_of(session, found.path))
-        for found, score in session.rank(query, limit, under=under).names
+        for found, score in session.rank(query, limit, "hybrid", session.filter(under=under)).names
     ]
 
 

@@ -15,9 +15,11 @@ from avm_builtin.memory.frames import Frame, on_one_line
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
 from vfs_core.errors import Denied, Invalid, NotFound
-from vfs_core.moments import DAY_NS, Moment, as_ns
+from vfs_core.meta import happened_ns
+from vfs_core.moments import DAY_NS, Moment
 
 if TYPE_CHECKING:
+    from vfs_core.semantic import Embedded
     from vfs_core.session import Session
     from vfs_core.storage import Found
 
@@ -57,7 +59,7 @@ class Recalled:
     """What was recalled: `text` is what a model is shown, at most the budget long.
 
     `matches` is how many notes were ranked; where `more` is set, more match. `behind` is how many changes the index
-    had not seen.
+    had not seen, `embedded` how many of the notes that the agent sees are embedded (None: all, or no model is there).
     """
 
     text: str
@@ -66,6 +68,7 @@ class Recalled:
     more: bool
     tokens: int
     behind: int
+    embedded: Embedded | None
 
 
 class _Candidate(NamedTuple):
@@ -91,47 +94,35 @@ def recall(
         raise Invalid(f"a budget is 1 token or more, not {max_tokens}")
     if strategy not in _WEIGHTS:
         raise Invalid(f"a strategy is one of {', '.join(_WEIGHTS)}, not {strategy!r}")
-    span = _span(time_range)
-    under = session.absolute(scope or "/")
+    since, until = time_range if isinstance(time_range, tuple) else (time_range, None)
+    only = session.filter(under=scope or "/", since=since, until=until)
     wanted = min(_MOST, max(20, max_tokens // _NOTE_TOKENS))
-    ranked, behind = session.rank(query, wanted, under=under)
-    candidates = sorted(_weighed(ranked, strategy, span), key=lambda each: -each.score)
+    ranked = session.rank(query, wanted, "hybrid", only)
+    candidates = sorted(_weighed(ranked.names, strategy), key=lambda each: -each.score)
     frames = _pack(session, query, candidates, max_tokens)
-    more = len(ranked) == wanted
+    more = len(ranked.names) == wanted
     if frames:
         text, shown = _document(frames, len(candidates), more, max_tokens)
     if not frames or not shown:
-        shown, text = 0, tokens.cut(_nothing(len(candidates), more, max_tokens, session, under), max_tokens)
-    return Recalled(text, tuple(frames[:shown]), len(candidates), more, tokens.count(text), behind)
-
-
-def happened_ns(meta: Mapping[str, Any], written_ns: int) -> int:
-    """When what a note tells of happened: its `time`, else when it was written."""
-    try:
-        return as_ns(str(meta["time"]))
-    except (KeyError, Invalid):
-        return written_ns
+        shown, text = (
+            0,
+            tokens.cut(_nothing(len(candidates), more, max_tokens, session, only.under), max_tokens),
+        )
+    return Recalled(
+        text, tuple(frames[:shown]), len(candidates), more, tokens.count(text), ranked.behind, ranked.embedded
+    )
 
 
 # --- choosing ------------------------------------------------------------------------------------
 
 
-def _span(given: TimeRange | None) -> tuple[int, int]:
-    since, until = given if isinstance(given, tuple) else (given, None)
-    return 0 if since is None else as_ns(since), 2**63 if until is None else as_ns(until, end=True)
-
-
-def _weighed(
-    ranked: Sequence[tuple[Found, float]], strategy: Strategy, span: tuple[int, int]
-) -> Iterator[_Candidate]:
+def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy) -> Iterator[_Candidate]:
     important, recent = _WEIGHTS[strategy]
     here, now = project_of(), time.time_ns()
     for found, relevance in ranked:
         assert found.stat is not None
         meta = json.loads(found.meta_json)
         moment = happened_ns(meta, found.stat.modified_ns)
-        if not span[0] <= moment <= span[1]:
-            continue
         age_days = max(0, now - moment) / DAY_NS
         recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
         score = relevance * (1 - important * (1 - importance_of(meta)) - recent * (1 - recency))

@@ -158,7 +158,7 @@ def _alike(session: Session, text: str, space: str) -> list[Similar]:
         return []
     mine = _shingles(text)
     found = []
-    for name, _ in session.rank(text[:_QUERY_CHARACTERS], _LOOKED_AT, under=space).names:
+    for name, _ in session.rank(text[:_QUERY_CHARACTERS], _LOOKED_AT, only=session.filter(under=space)).names:
         assert name.stat is not None
         if name.stat.size > analyser.MAX_TEXT:
             continue

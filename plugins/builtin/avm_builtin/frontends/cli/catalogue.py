@@ -20,6 +20,13 @@ COMMANDS = (
     CommandSpec("append", _COMMANDS + "writing:append", "Add to the end of a note", EVERYDAY),
     CommandSpec("ls", _COMMANDS + "listing:ls", "List a directory", EVERYDAY),
     CommandSpec("search", _COMMANDS + "searching:search", "Find notes by their words", EVERYDAY),
+    CommandSpec("semantic", _COMMANDS + "searching:semantic", "Find notes by what they mean", MEMORY),
+    CommandSpec(
+        "retrieve",
+        _COMMANDS + "searching:retrieve",
+        "Find notes by words and meaning, and follow links",
+        MEMORY,
+    ),
     CommandSpec("remember", _COMMANDS + "remembering:remember", "Store what is worth keeping", MEMORY),
     CommandSpec(
         "recall", _COMMANDS + "remembering:recall", "What is known, within a budget of tokens", MEMORY
@@ -57,6 +64,7 @@ COMMANDS = (
     CommandSpec("plugins", _COMMANDS + "plugins:plugins", "List the plugins and what failed", CARE),
     CommandSpec("backup", _COMMANDS + "backup:backup", "Copy the store, or put a copy back", CARE),
     CommandSpec("forget", _COMMANDS + "forgetting:forget", "Erase a note for good, and prove it", CARE),
+    CommandSpec("reindex", _COMMANDS + "reindexing:reindex", "Index and embed everything now", CARE),
     CommandSpec("audit", _COMMANDS + "audit:audit", "Who changed what, and proof of it", CARE),
     CommandSpec("doctor", _COMMANDS + "doctor:doctor", "Look for what is wrong, and say what mends it", CARE),
     CommandSpec("completion", _COMMANDS + "completion:completion", "Completion for bash, zsh or fish", CARE),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from avm_builtin.frontends.cli.commands.searching import note_lag
 from avm_builtin.frontends.cli.errors import NO_HITS
-from avm_builtin.frontends.cli.output import counted, note, printable, put, put_json
+from avm_builtin.frontends.cli.output import note, printable, put, put_json
 from avm_builtin.frontends.cli.params import NotePath, content
 from avm_builtin.frontends.cli.state import App
 from avm_builtin.memory.agent import AgentMemory
@@ -106,8 +107,7 @@ def recall(
         time_range=(since, until),
         scope=scope,
     )
-    if found.behind:
-        note(f"the index has not seen the last {counted(found.behind, 'change')} yet")
+    note_lag(found.behind, found.embedded)
     if app.as_json:
         put_json(
             {

@@ -1,0 +1,130 @@
+"""`faiss`: FAISS finds the nearest: exactly (flat), in a quarter of the memory (sq8), or by a graph (hnsw).
+
+Who may be found is a bitmap that FAISS looks at before it compares. A graph with few to be found in it loses some,
+so there the caller compares all of them, which are few.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import faiss
+import numpy as np
+
+from vfs_core.types import JSON
+from vfs_core.vectors import BadVectors, VectorBackend, Vectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FLAT, SQ8, HNSW, AUTO = "flat", "sq8", "hnsw", "auto"
+_FLAT_MOST = 100_000
+"""Vectors from which on those of a quarter of the size are chosen."""
+_TRAINED = 50_000
+_LINKS = 32
+_BUILD_EFFORT = 80
+_LEAST_EFFORT = 128
+
+
+class FaissVectors(Vectors):
+    """An open FAISS index."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self.count = int(index.ntotal)
+        self._graph = isinstance(index, faiss.IndexHNSW)
+
+    def scores(self, query: memoryview, rows: memoryview | None) -> memoryview:
+        """As the contract says; of codes they are as exact as those."""
+        asked = np.frombuffer(query, np.float32)
+        numbers = np.arange(self.count) if rows is None else np.frombuffer(rows, np.int64)
+        result = np.empty(len(numbers), np.float32)
+        for start in range(0, len(numbers), _TRAINED):
+            some = numbers[start : start + _TRAINED]
+            result[start : start + len(some)] = self._index.reconstruct_batch(some) @ asked
+        return result.data
+
+    def nearest(
+        self, query: memoryview, count: int, among: memoryview
+    ) -> tuple[memoryview, memoryview] | None:
+        """As the contract says; None where a graph would lose too many."""
+        allowed = np.frombuffer(among, np.uint8)
+        many = np.count_nonzero(allowed)
+        if self._graph and many * 4 < self.count:
+            return None
+        library: Any = faiss  # its annotations lack some of it
+        parameters = library.SearchParametersHNSW() if self._graph else library.SearchParameters()
+        if self._graph:
+            parameters.efSearch = max(_LEAST_EFFORT, 2 * count)
+        bits = np.packbits(allowed, bitorder="little")
+        if many < self.count:
+            parameters.sel = faiss.IDSelectorBitmap(self.count, faiss.swig_ptr(bits))
+        asked = np.frombuffer(query, np.float32).reshape(1, -1)
+        scores, rows = self._index.search(asked, max(1, min(count, many)), params=parameters)
+        found: NDArray[np.bool_] = rows[0] >= 0
+        return rows[0][found].astype(np.int64).data, scores[0][found].astype(np.float32).data
+
+    def close(self) -> None:
+        """Let go of the index."""
+        self._index = None
+
+
+class Faiss(VectorBackend):
+    """Options: `index`: auto (flat up to 100,000 vectors, above that sq8), flat, sq8 or hnsw."""
+
+    def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
+        super().__init__(config)
+        self._kind = self.config.get("index", AUTO)
+
+    def write(self, path: str, count: int, dimensions: int, blocks: Iterable[memoryview]) -> None:
+        """As the contract says."""
+        index = self._made(count, dimensions)
+        waiting: list[NDArray[np.float32]] = []
+        for block in blocks:
+            vectors = np.asarray(block, np.float32)
+            if not index.is_trained:
+                waiting.append(vectors)
+                if sum(map(len, waiting)) < min(count, _TRAINED):
+                    continue
+                vectors = np.concatenate(waiting)
+                index.train(vectors)
+            index.add(vectors)
+        if not index.is_trained and waiting:
+            index.train(np.concatenate(waiting))
+            index.add(np.concatenate(waiting))
+        try:
+            faiss.write_index(index, path)
+        except RuntimeError as error:
+            raise OSError(f"{path} cannot be written: {error}") from error
+
+    def open(self, path: str, count: int, dimensions: int) -> Vectors:
+        """As the contract says."""
+        os.stat(path)
+        try:
+            try:
+                index = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
+            except RuntimeError:
+                index = faiss.read_index(path)
+        except (RuntimeError, MemoryError) as error:
+            raise BadVectors(f"{path} is no whole FAISS index: {error}") from error
+        if index.ntotal != count or index.d != dimensions:
+            raise BadVectors(
+                f"{path} has {index.ntotal:,} vectors of {index.d}, not {count:,} of {dimensions}"
+            )
+        return FaissVectors(index)
+
+    def _made(self, count: int, dimensions: int) -> Any:
+        kind = self._kind
+        if kind == AUTO:
+            kind = FLAT if count <= _FLAT_MOST else SQ8
+        if kind == FLAT:
+            return faiss.IndexFlatIP(dimensions)
+        if kind == SQ8:
+            return faiss.IndexScalarQuantizer(
+                dimensions, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+            )
+        index = faiss.IndexHNSWFlat(dimensions, _LINKS, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction = _BUILD_EFFORT
+        return index
