@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, overload
 
+from avm_builtin.memory import context as contexts
 from avm_builtin.memory import graph as graphs
 from avm_builtin.memory import navigation, recalling, remembering, synthesis
 from avm_builtin.memory.graph import Format
@@ -86,6 +87,14 @@ class AgentMemory:
     def synthesize(self, topic: str, max_tokens: int = 4000) -> str:
         """One Markdown document about a topic: what the notes say, sentence by sentence, each with its source."""
         return synthesis.synthesize(self._session, topic, max_tokens)
+
+    def context(self, max_tokens: int = 2000) -> str:
+        """What this agent should know at the start of a session, as Markdown of at most `max_tokens` tokens.
+
+        Notes with `pinned: true` in their metadata, those of this project, the last and the most important, and what
+        else there is to ask for.
+        """
+        return contexts.context(self._session, max_tokens).text
 
     # --- without a keyword -----------------------------------------------------------------------
 
