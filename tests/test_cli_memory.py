@@ -96,3 +96,21 @@ def test_graph_prints_what_is_linked(avm):
     assert "or more linked notes are not shown" in avm("graph", "-n", "1").err
     assert avm("graph", "nothing.md").code == 3
     assert avm("links", "nvda.md").out == "mention\t/memory/risk.md\t1\n"
+
+
+def test_search_and_recall_as_of_a_moment(avm):
+    import time
+
+    avm("write", "a.md", "--content", "the parrot is alive")
+    time.sleep(0.01)
+    then = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime()) + f".{time.time_ns() % 10**9:09d}"[:7]
+    time.sleep(0.01)
+    avm("write", "a.md", "--content", "the parrot is dead")
+    avm("mv", "a.md", "b.md")
+    assert avm("search", "parrot", "--as-of", then).out.endswith("/memory/a.md\n    the parrot is alive\n")
+    assert avm("search", "dead", "--as-of", then).code == 6
+    assert avm("search", "parrot", "--in", "/memory/x", "--as-of", then).code == 6
+    done = avm("recall", "parrot", "--as-of", then)
+    assert "the parrot is alive" in done.out
+    assert ", as of " in done.out
+    assert avm("search", "parrot", "--mode", "semantic", "--as-of", then).code == 2

@@ -48,6 +48,7 @@ from vfs_core.path import MEMORY, PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
 from vfs_core.reactor import LINKS
+from vfs_core.retrospect import Retrospect
 from vfs_core.routing import Matched
 from vfs_core.searching import EVERYTHING, Filter, Mode, Ranked, Results
 from vfs_core.storage import Copy, Found, Moved, Operation, Snapshot, Store, Transaction
@@ -84,6 +85,9 @@ RESERVED = ("trash", "tell", "hooks", "index", "gossip", ".avm")
 
 class Session:
     """What one principal does. Safe to use from several threads. Made by `Kernel.session`."""
+
+    moment_ns: int | None = None
+    """When it looks at the memory; None: now. See `at`."""
 
     def __init__(self, kernel: Kernel, principal: Principal) -> None:
         self.kernel = kernel
@@ -776,13 +780,25 @@ class Session:
         author: str = "",
         since: Moment | None = None,
         until: Moment | None = None,
+        as_of: Moment | None = None,
     ) -> Results:
         """Notes that match by their words, by what they mean, or by both, best first: at most `limit`.
 
-        The rest is what they must be beside: `filter`. Raises MissingExtra where meaning is asked for and no model is
-        installed, Invalid, Denied.
+        `as_of` looks, by words, at what there was at a moment; the rest is what they must be beside: `filter`. Raises
+        MissingExtra where meaning is asked for and no model is installed, Invalid, Denied.
         """
-        return searching.search(self, query, limit, mode, self.filter(tags, under, author, since, until))
+        only = self.filter(tags, under, author, since, until)
+        if as_of is not None:
+            return self.at(as_of).search(query, limit, mode, only)
+        return searching.search(self, query, limit, mode, only)
+
+    def at(self, time: Moment, step: Callable[[int], None] | None = None) -> Retrospect:
+        """What this agent may see of the memory as it was at a moment, to be read and searched.
+
+        `time` is as for `as_of`. `step` is called with the number of notes looked at since it was last called, for a
+        search looks at all that there was.
+        """
+        return Retrospect(self, as_ns(time, end=True), step)
 
     def retrieve(self, query: str, limit: int = 10, expand: int = 0) -> Results:
         """`search` by words and meaning; behind the hits what their links lead to, in at most `expand` steps."""

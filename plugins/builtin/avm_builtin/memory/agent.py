@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, overload
 
 from avm_builtin.memory import context as contexts
@@ -14,6 +14,7 @@ from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
 
 if TYPE_CHECKING:
+    from vfs_core.moments import Moment
     from vfs_core.session import Session
 
 
@@ -62,13 +63,17 @@ class AgentMemory:
         *,
         time_range: TimeRange | None = None,
         scope: str | None = None,
+        as_of: Moment | None = None,
     ) -> str:
         """What this agent may see about a subject, as Markdown of at most `max_tokens` tokens (o200k).
 
         `strategy` is balanced, importance, recency or relevance. `time_range` is a moment to begin at (`"7d"`,
-        `"2026-03-20"`) or a pair of moments, `scope` a directory to stay in. Raises Invalid.
+        `"2026-03-20"`) or a pair of moments, `scope` a directory to stay in. `as_of` recalls, by words, what there was
+        at a moment, as it was then. Raises Invalid.
         """
-        return self.recollect(query, max_tokens, strategy, time_range=time_range, scope=scope).text
+        return self.recollect(
+            query, max_tokens, strategy, time_range=time_range, scope=scope, as_of=as_of
+        ).text
 
     def recollect(
         self,
@@ -78,11 +83,14 @@ class AgentMemory:
         *,
         time_range: TimeRange | None = None,
         scope: str | None = None,
+        as_of: Moment | None = None,
+        step: Callable[[int], None] | None = None,
     ) -> Recalled:
         """`recall` with its parts: `.text`, `.frames`, `.matches`, `.tokens`, `.behind`."""
         return recalling.recall(
-            self._session, query, max_tokens, strategy, time_range=time_range, scope=scope
-        )
+            self._session, query, max_tokens, strategy, time_range=time_range, scope=scope, as_of=as_of,
+            step=step,
+        )  # fmt: skip
 
     def synthesize(self, topic: str, max_tokens: int = 4000) -> str:
         """One Markdown document about a topic: what the notes say, sentence by sentence, each with its source."""

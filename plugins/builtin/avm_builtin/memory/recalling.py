@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -14,11 +14,13 @@ from avm_builtin.memory.excerpts import excerpt
 from avm_builtin.memory.frames import Frame, on_one_line
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
-from vfs_core.errors import Denied, Invalid, NotFound
+from vfs_core.errors import Denied, Invalid, NotFound, VersionGone
 from vfs_core.meta import happened_ns
 from vfs_core.moments import DAY_NS, Moment
+from vfs_core.types import as_datetime
 
 if TYPE_CHECKING:
+    from vfs_core.retrospect import Retrospect
     from vfs_core.semantic import Embedded
     from vfs_core.session import Session
     from vfs_core.storage import Found
@@ -85,10 +87,13 @@ def recall(
     *,
     time_range: TimeRange | None = None,
     scope: str | None = None,
+    as_of: Moment | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> Recalled:
     """What the agent may see about a subject, best first, whole notes where they fit and excerpts where they don't.
 
-    `scope` is a directory to stay in. Raises Invalid for a budget below 1 or an unknown strategy.
+    `scope` is a directory to stay in, `as_of` a moment of the past to look at, by words (`step` is told how many notes
+    are gone through for that). Raises Invalid for a budget below 1 or an unknown strategy.
     """
     if max_tokens < 1:
         raise Invalid(f"a budget is 1 token or more, not {max_tokens}")
@@ -97,9 +102,11 @@ def recall(
     since, until = time_range if isinstance(time_range, tuple) else (time_range, None)
     only = session.filter(under=scope or "/", since=since, until=until)
     wanted = min(_MOST, max(20, max_tokens // _NOTE_TOKENS))
-    ranked = session.rank(query, wanted, "hybrid", only)
-    candidates = sorted(_weighed(ranked.names, strategy), key=lambda each: -each.score)
-    frames = _pack(session, query, candidates, max_tokens)
+    seen = session if as_of is None else session.at(as_of, step)
+    ranked = seen.rank(query, wanted, "hybrid", only)
+    now = time.time_ns() if seen.moment_ns is None else seen.moment_ns
+    candidates = sorted(_weighed(ranked.names, strategy, now), key=lambda each: -each.score)
+    frames = _pack(seen, query, candidates, max_tokens)
     more = len(ranked.names) == wanted
     if frames:
         text, shown = _document(frames, len(candidates), more, max_tokens)
@@ -116,9 +123,9 @@ def recall(
 # --- choosing ------------------------------------------------------------------------------------
 
 
-def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy) -> Iterator[_Candidate]:
+def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy, now: int) -> Iterator[_Candidate]:
     important, recent = _WEIGHTS[strategy]
-    here, now = project_of(), time.time_ns()
+    here = project_of()
     for found, relevance in ranked:
         assert found.stat is not None
         meta = json.loads(found.meta_json)
@@ -144,7 +151,9 @@ def importance_of(meta: dict[str, Any]) -> float:
 # --- packing -------------------------------------------------------------------------------------
 
 
-def _pack(session: Session, query: str, candidates: list[_Candidate], max_tokens: int) -> list[Frame]:
+def _pack(
+    session: Session | Retrospect, query: str, candidates: list[_Candidate], max_tokens: int
+) -> list[Frame]:
     """Frames that fit: each note whole where it is short or room is plenty, else the part that matches."""
     frames: list[Frame] = []
     seen: set[str] = set()
@@ -174,14 +183,14 @@ def _pack(session: Session, query: str, candidates: list[_Candidate], max_tokens
     return frames
 
 
-def _framed(session: Session, candidate: _Candidate) -> Frame | None:
+def _framed(session: Session | Retrospect, candidate: _Candidate) -> Frame | None:
     try:
         return frame_of(session, candidate.found, candidate.score, candidate.meta)
-    except (NotFound, Denied, IndexError):
+    except (NotFound, Denied, VersionGone, IndexError):
         return None  # moved, closed or removed since it was found
 
 
-def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, Any]) -> Frame:
+def frame_of(session: Session | Retrospect, found: Found, score: float, meta: Mapping[str, Any]) -> Frame:
     """A note that was found, as it is shown, whole; `meta` is its metadata, parsed. Raises NotFound, Denied."""
     path, stat = found.path, found.stat
     assert stat is not None
@@ -196,6 +205,8 @@ def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, An
         remarks.append(f"attributed to {str(meta['author'])[:_REMARK]}")
     if meta.get("superseded_by"):
         remarks.append(f"superseded by {str(meta['superseded_by'])[:_REMARK]}")
+    if session.moment_ns is not None:
+        remarks.append(f"as of {as_datetime(session.moment_ns).astimezone():%Y-%m-%d %H:%M}")
     moment = happened_ns(meta, stat.modified_ns)
     return Frame(path, score, last.author, last.door, moment, text, tuple(remarks))
 
