@@ -99,6 +99,16 @@ def test_mentions_are_made_by_writing_alone(ana, mentioned):
     assert mentioned(ana, NOTE) == ["/memory/a.md"]
 
 
+def test_what_is_read_of_links_can_be_written(ana):
+    ana.write("/memory/a.md", "x")
+    ana.write(NOTE, "[[a]]")
+    ana.link(NOTE, "/memory/a.md", "citation")
+    before = ana.read(f"{NOTE}:links").text
+    assert before == "citation\t/memory/a.md\t1\nmention\t/memory/a.md\t1\n"
+    ana.write(f"{NOTE}:links", before)
+    assert ana.read(f"{NOTE}:links").text == before
+
+
 def test_renames_keep_links(ana, mentioned):
     ana.write("/memory/a.md", "x")
     ana.write(NOTE, "[[a]]")
