@@ -178,16 +178,21 @@ def rank(session: Session, query: str, limit: int, mode: Mode, only: Filter) -> 
 
 def _by_words(session: Session, query: str, limit: int, only: Filter) -> tuple[list[ranking.Scored], int]:
     matches, behind = _matches(session, query, limit, only)
+    return best(query, limit, _checked(session.judge, matches, max(limit, _PAGE), only.keeps)), behind
+
+
+def best(query: str, limit: int, checked: Iterator[tuple[Found | None, float]]) -> list[ranking.Scored]:
+    """The first `limit` of what an index gives for the words of a query, in order; None stands for what is not kept."""
     chosen: list[ranking.Candidate] = []
     enough = max(limit, _PAGE)
     related = False
-    for seen, (found, score) in enumerate(_checked(session.judge, matches, enough, only.keeps), 1):
+    for seen, (found, score) in enumerate(checked, 1):
         if found is not None:
             chosen.append(ranking.Candidate(found, score))
             related = related or ranking.has_context(found)
         if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
             break
-    return ranking.rank(query, chosen)[:limit], behind
+    return ranking.rank(query, chosen)[:limit]
 
 
 def _matches(
@@ -317,7 +322,7 @@ def _checked(
     judge: Judge, matches: Iterator[tuple[int, T]], size: int, keeps: Callable[[Found], bool]
 ) -> Iterator[tuple[Found | None, T]]:
     """For each node that the agent may find, the first name that is kept, if any; looked up page by page."""
-    fresh = _first_of_each(matches)
+    fresh = first_of_each(matches)
     while page := list(islice(fresh, size)):
         names: dict[int, list[Found]] = {}
         for found in judge.store.nodes([node for node, _ in page]):
@@ -329,7 +334,7 @@ def _checked(
         size = max(size, ranking.DEPTH - size)
 
 
-def _first_of_each(matches: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
+def first_of_each(matches: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
     """One match for each node: hard links match more than once."""
     seen: set[int] = set()
     for node, value in matches:
