@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from vfs_core.config_check import (
     DEFAULT_BACKEND,
     DEFAULT_ENGINE,
+    DEFAULT_SUMMARISER,
     Use,
     document_problems,
     locate,
@@ -95,6 +96,14 @@ class SearchSettings:
 
 
 @dataclass(frozen=True)
+class SummariserSettings:
+    """What makes summaries of notes."""
+
+    name: str = DEFAULT_SUMMARISER
+    config: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HistorySettings:
     """How long the past is kept.
 
@@ -131,6 +140,7 @@ class Config:
     plugins: PluginSettings = PluginSettings()
     storage: StorageSettings = StorageSettings()
     search: SearchSettings = field(default_factory=SearchSettings)
+    summariser: SummariserSettings = field(default_factory=SummariserSettings)
     history: HistorySettings = HistorySettings()
     cache: CacheSettings = CacheSettings()
     warnings: tuple[Problem, ...] = ()
@@ -245,6 +255,7 @@ def _build(document: Document, path: Path) -> Config:
         ),
         storage=_storage(top.get("storage") or {}, path),
         search=_search(top.get("search") or {}),
+        summariser=_summariser(top.get("summariser") or {}),
         history=HistorySettings(**{name: int(value) for name, value in (top.get("history") or {}).items()}),
         cache=CacheSettings(**{name: int(value) for name, value in (top.get("cache") or {}).items()}),
         document=document,
@@ -272,6 +283,10 @@ def _search(given: Mapping[str, JSON]) -> SearchSettings:
     return SearchSettings(given.get("backend", DEFAULT_BACKEND), given.get("config") or {})
 
 
+def _summariser(given: Mapping[str, JSON]) -> SummariserSettings:
+    return SummariserSettings(given.get("name", DEFAULT_SUMMARISER), given.get("config") or {})
+
+
 def _uses_of(config: Config) -> Iterator[Use]:
     """What the configuration names that plugins supply, as `uses_in` says it of a document."""
     document = config.document
@@ -287,3 +302,6 @@ def _uses_of(config: Config) -> Iterator[Use]:
     if config.search != SearchSettings():
         at = locate(document, ["search"], IN_PYTHON)
         yield Use("search", config.search.backend, config.search.config, "backend", at)
+    if config.summariser != SummariserSettings():
+        at = locate(document, ["summariser"], IN_PYTHON)
+        yield Use("summariser", config.summariser.name, config.summariser.config, "name", at)

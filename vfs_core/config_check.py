@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ENGINE = "sqlite"
 DEFAULT_BACKEND = "fts5"
+DEFAULT_SUMMARISER = "extractive"
 
 
 class Use(NamedTuple):
@@ -96,6 +97,11 @@ def uses_in(document: Document) -> Iterator[Use]:
     backend = search.get("backend", DEFAULT_BACKEND)
     if search and isinstance(backend, str):
         yield Use("search", backend, _mapping(search.get("config")), "backend", locate(document, ["search"]))
+    summariser = _mapping(top.get("summariser"))
+    name = summariser.get("name", DEFAULT_SUMMARISER)
+    if summariser and isinstance(name, str):
+        at = locate(document, ["summariser"])
+        yield Use("summariser", name, _mapping(summariser.get("config")), "name", at)
 
 
 def supplied_problems(
@@ -111,6 +117,7 @@ def supplied_problems(
         "handler": registry.handlers(),
         "store": registry.stores(),
         "search": registry.search(),
+        "summariser": registry.summarisers(),
     }
     to_check: list[tuple[Use, Mapping[str, JSON]]] = []
     for use in uses:
@@ -143,7 +150,12 @@ def _below(at: Locate, key: str) -> Locate:
 
 
 def _nobody_supplies(use: Use, registry: Registry) -> Problem:
-    words = {"handler": "handler", "store": "storage engine", "search": "search backend"}
+    words = {
+        "handler": "handler",
+        "store": "storage engine",
+        "search": "search backend",
+        "summariser": "summariser",
+    }
     what = f"there is no {words[use.kind]} {use.name!r}"
     known = registry.names(use.kind)
     failures = "; ".join(f"the plugin {each.name} failed: {each.failure}" for each in registry.failures())

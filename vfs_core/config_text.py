@@ -178,6 +178,7 @@ def config_summary(config: Config) -> dict[str, JSON]:
             "durability": config.storage.durability,
         },
         "search": {"backend": config.search.backend, "config": mask(config.search.config)},
+        "summariser": {"name": config.summariser.name, "config": mask(config.summariser.config)},
         "history": {
             "days": config.history.days,
             "versions": config.history.versions,
@@ -244,6 +245,11 @@ _TEMPLATE = """\
 # How notes are found by their words.
 #search:
 #  backend: fts5
+#  config: {}
+
+# What makes summaries of old notes (`avm consolidate`). `extractive` takes sentences of the notes themselves.
+#summariser:
+#  name: extractive
 #  config: {}
 
 # How long the past is kept: what was replaced so many days ago is dropped, but for the newest versions of

@@ -20,6 +20,7 @@ from vfs_core.specs import (
     SearchSpec,
     StoreSpec,
     SuffixSpec,
+    SummariserSpec,
 )
 
 PROJECT = "avm"
@@ -50,6 +51,11 @@ def avm_register_search() -> Sequence[SearchSpec]:  # type: ignore[empty-body]
 @hookspec
 def avm_register_embedders() -> Sequence[EmbedderSpec]:  # type: ignore[empty-body]
     """Embedding models."""
+
+
+@hookspec
+def avm_register_summarisers() -> Sequence[SummariserSpec]:  # type: ignore[empty-body]
+    """What makes summaries."""
 
 
 @hookspec

@@ -29,6 +29,7 @@ from vfs_core.search import SearchBackend, SideContext
 from vfs_core.session import Session
 from vfs_core.storage import Store, StoreContext, side_base
 from vfs_core.suffix import BaseSuffix
+from vfs_core.summarising import Summariser
 from vfs_core.types import JSON, Principal
 
 MEMORY_LOCATION = ":memory:"
@@ -331,6 +332,24 @@ class Kernel:
                     None  # others keep the index; this process reads what is there, and says how far behind
                 )
         return store, Runner(store, backend, lease), backend
+
+    # --- summaries -------------------------------------------------------------------------------
+
+    def summariser(self) -> Summariser:
+        """What makes summaries, as configured. Raises PluginError."""
+        settings = self.config.summariser
+        loaded = self.registry.load("summariser", settings.name)
+        try:
+            made = loaded(settings.config)
+        except Exception as error:
+            raise PluginError(
+                f"the summariser {settings.name!r} cannot be made: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(made, Summariser):
+            raise PluginError(
+                f"the summariser {settings.name!r} is {loaded!r}, which is not a subclass of Summariser"
+            )
+        return made
 
     # --- the end ---------------------------------------------------------------------------------
 

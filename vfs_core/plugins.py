@@ -30,6 +30,7 @@ from vfs_core.specs import (
     Spec,
     StoreSpec,
     SuffixSpec,
+    SummariserSpec,
 )
 
 AnySpec = TypeVar("AnySpec", bound=Spec | CommandSpec)
@@ -44,6 +45,7 @@ HOOKS: dict[str, tuple[str, type]] = {
     "store": ("avm_register_stores", StoreSpec),
     "search": ("avm_register_search", SearchSpec),
     "embedder": ("avm_register_embedders", EmbedderSpec),
+    "summariser": ("avm_register_summarisers", SummariserSpec),
     "discovery": ("avm_register_discovery", DiscoverySpec),
     "follower": ("avm_register_followers", FollowerSpec),
     "command": ("avm_register_commands", CommandSpec),
@@ -175,6 +177,10 @@ class Registry:
     def embedders(self) -> dict[str, EmbedderSpec]:
         """The embedding models by name."""
         return self._of("embedder", EmbedderSpec)
+
+    def summarisers(self) -> dict[str, SummariserSpec]:
+        """What makes summaries, by name."""
+        return self._of("summariser", SummariserSpec)
 
     def discovery(self) -> dict[str, DiscoverySpec]:
         """The discovery strategies by name."""

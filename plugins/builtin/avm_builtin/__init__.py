@@ -5,7 +5,7 @@ from __future__ import annotations
 from avm_builtin.embedders.catalogue import EMBEDDERS
 from avm_builtin.frontends.cli.catalogue import COMMANDS
 from vfs_core.hookspecs import hookimpl
-from vfs_core.specs import CommandSpec, EmbedderSpec, SearchSpec, StoreSpec
+from vfs_core.specs import CommandSpec, EmbedderSpec, SearchSpec, StoreSpec, SummariserSpec
 
 
 @hookimpl
@@ -32,6 +32,18 @@ def avm_register_search() -> list[SearchSpec]:
 def avm_register_embedders() -> tuple[EmbedderSpec, ...]:
     """Embedding models."""
     return EMBEDDERS
+
+
+@hookimpl
+def avm_register_summarisers() -> list[SummariserSpec]:
+    """Summaries."""
+    return [
+        SummariserSpec(
+            "extractive",
+            "avm_builtin.memory.consolidation.extractive:ExtractiveSummariser",
+            "Sentences of the notes themselves; no language model",
+        ),
+    ]
 
 
 @hookimpl

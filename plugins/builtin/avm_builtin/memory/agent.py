@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, overload
 
 from avm_builtin.memory import navigation, recalling, remembering, synthesis
+from avm_builtin.memory.consolidation import carrying_out
+from avm_builtin.memory.consolidation.actions import Kind
+from avm_builtin.memory.consolidation.carrying_out import Consolidated, Listener
+from avm_builtin.memory.consolidation.plan import KINDS
 from avm_builtin.memory.navigation import Browsed
 from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
@@ -84,6 +88,27 @@ class AgentMemory:
     def synthesize(self, topic: str, max_tokens: int = 4000) -> str:
         """One Markdown document about a topic: what the notes say, sentence by sentence, each with its source."""
         return synthesis.synthesize(self._session, topic, max_tokens)
+
+    # --- over time -------------------------------------------------------------------------------
+
+    def consolidate(
+        self,
+        under: str | None = None,
+        *,
+        older_than: str = "30d",
+        only: Collection[Kind] = KINDS,
+        dry_run: bool = False,
+        listener: Listener | None = None,
+    ) -> Consolidated:
+        """Merge what is doubled, sum up what is old, let what nobody uses fade into the archive. Deletes nothing.
+
+        `under` is a directory (default: this agent's private space), `older_than` a duration that younger notes are
+        left alone by, `only` some of `merge`, `summarise`, `decay`. `.done` and `.skipped` tell what was done;
+        `AVM.undo(run=...)` with `.run` takes it back. Raises Invalid, NotFound, PluginError.
+        """
+        return carrying_out.consolidate(
+            self._session, under, older_than=older_than, only=only, dry_run=dry_run, listener=listener
+        )
 
     # --- without a keyword -----------------------------------------------------------------------
 

@@ -36,6 +36,10 @@ _WEIGHTS: dict[str, tuple[float, float]] = {
 _HALF_LIFE_DAYS = 30.0
 _SUPERSEDED = 0.5
 """What is left of the score of a note that another supersedes."""
+_ARCHIVED = 0.7
+"""What is left of it where the note is archived."""
+_SUMMARISED = 0.9
+"""What is left of it where a summary says the most of it."""
 _OTHER_PROJECT = 0.9
 _LEAST_TEXT = 8
 """Tokens of a note's text below which it is not shown."""
@@ -135,11 +139,19 @@ def _weighed(
         age_days = max(0, now - moment) / DAY_NS
         recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
         score = relevance * (1 - important * (1 - importance_of(meta)) - recent * (1 - recency))
-        if meta.get("superseded_by"):
-            score *= _SUPERSEDED
+        score *= _standing(meta)
         if here and meta.get("project") not in (None, here):
             score *= _OTHER_PROJECT
         yield _Candidate(score, found, meta)
+
+
+def _standing(meta: Mapping[str, Any]) -> float:
+    """What is left of a score, by what has taken the note's place."""
+    if meta.get("superseded_by"):
+        return _SUPERSEDED
+    if meta.get("archived_from"):
+        return _ARCHIVED
+    return _SUMMARISED if meta.get("summarised_in") else 1.0
 
 
 def importance_of(meta: dict[str, Any]) -> float:
@@ -205,6 +217,10 @@ def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, An
         remarks.append(f"attributed to {str(meta['author'])[:_REMARK]}")
     if meta.get("superseded_by"):
         remarks.append(f"superseded by {str(meta['superseded_by'])[:_REMARK]}")
+    if meta.get("archived_from"):
+        remarks.append("archived")
+    if meta.get("summarised_in"):
+        remarks.append(f"summed up in {str(meta['summarised_in'])[:_REMARK]}")
     moment = happened_ns(meta, stat.modified_ns)
     return Frame(path, score, last.author, last.door, moment, text, tuple(remarks))
 
