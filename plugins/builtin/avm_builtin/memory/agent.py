@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, overload
 
-from avm_builtin.memory import navigation, recalling, remembering, synthesis
+from avm_builtin.memory import digest, navigation, recalling, remembering, synthesis
 from avm_builtin.memory.consolidation import carrying_out
 from avm_builtin.memory.consolidation.actions import Kind
 from avm_builtin.memory.consolidation.carrying_out import Consolidated, Listener
 from avm_builtin.memory.consolidation.plan import KINDS
+from avm_builtin.memory.digest import Digest
 from avm_builtin.memory.navigation import Browsed
 from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
+from vfs_core.errors import Invalid
+from vfs_core.moments import DAY_NS, Moment
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -109,6 +113,17 @@ class AgentMemory:
         return carrying_out.consolidate(
             self._session, under, older_than=older_than, only=only, dry_run=dry_run, listener=listener
         )
+
+    def digest(self, days: float = 1, max_tokens: int = 2000, *, since: Moment | None = None) -> Digest:
+        """What happened in the last days, or since a moment, of what this agent may read: `.text` and its parts."""
+        if since is None and not days > 0:
+            raise Invalid(f"a digest is of a number of days above 0, not {days!r}")
+        begin = int(time.time_ns() - days * DAY_NS) if since is None else since
+        return digest.digest(self._session, begin, max_tokens)
+
+    def save_digest(self, made: Digest) -> str:
+        """Keep a digest as a note in this agent's private space, and return its path. Raises Denied if it is shared."""
+        return digest.save(self._session, made)
 
     # --- without a keyword -----------------------------------------------------------------------
 

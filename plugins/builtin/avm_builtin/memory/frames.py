@@ -29,12 +29,17 @@ class Frame(NamedTuple):
     """What the note says of itself, and what others say of it."""
 
     def __str__(self) -> str:
-        fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(self.text)), default=0))
         moment = as_datetime(self.time_ns).astimezone().strftime("%Y-%m-%d %H:%M")
         heading = f"[{self.path}] ({self.score:.2f}) {self.author} via {self.door}, {moment}"
         heading = on_one_line(", ".join((heading, *self.remarks)))
-        text = self.text.replace("\0", "\ufffd")
-        return f"{heading}\n{fence}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
+        return f"{heading}\n{fenced(self.text)}"
+
+
+def fenced(text: str) -> str:
+    """The text between fences that are longer than any run of backticks in it."""
+    fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(text)), default=0))
+    text = text.replace("\0", "\ufffd")
+    return f"{fence}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
 
 
 def on_one_line(text: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
-from vfs_core.path import MEMORY, SHARED, is_within, join, private_space, space_of, split
+from avm_builtin.memory.namespaces import namespace_of
+from vfs_core.path import join, split
 from vfs_core.storage import Operation
 
 if TYPE_CHECKING:
@@ -14,16 +15,6 @@ if TYPE_CHECKING:
     from vfs_core.session import Session
 
 ARCHIVE = "archive"
-
-
-def namespace_of(path: str) -> str:
-    """What a note belongs to: a private space, a directory of the shared one, a directory below /memory or /."""
-    space = space_of(path)
-    if space is not None:
-        return private_space(space)
-    directories = path.split("/")[1:-1]
-    fixed = 2 if is_within(path, SHARED) else 1 if is_within(path, MEMORY) else 0
-    return "/" + "/".join(directories[: fixed + 1])
 
 
 class Places:

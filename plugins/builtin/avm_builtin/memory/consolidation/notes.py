@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from avm_builtin.memory.consolidation.archive import ARCHIVE
+from avm_builtin.memory.digest import SOURCE as DIGEST
 from avm_builtin.memory.recalling import TEXT_MAX, importance_of
 from vfs_core.meta import merge
 from vfs_core.path import is_within, split
@@ -24,8 +25,6 @@ PINNED = 0.9
 """The importance from which on a note is left alone."""
 MADE_HERE = "consolidate"
 """The `source` of a summary."""
-DIGEST = "digest"
-"""The `source` of a digest that was saved."""
 _ENDINGS = (".md", ".markdown", ".txt")
 
 

@@ -11,6 +11,7 @@ from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.progress import Progress
 from avm_builtin.frontends.cli.state import App
 from avm_builtin.memory.agent import AgentMemory
+from avm_builtin.memory.consolidation.actions import Summarise
 from avm_builtin.memory.consolidation.carrying_out import Listener
 from avm_builtin.memory.consolidation.plan import KINDS
 from vfs_core.types import JSON
@@ -82,10 +83,11 @@ def consolidate(
 
 
 def _as_json(action: Action) -> dict[str, JSON]:
+    sources = {"sources": [source.path for source in action.sources]} if isinstance(action, Summarise) else {}
     return {
         "what": action.verb,
         "path": action.path,
         "to": action.target,
         "why": action.reason,
-        **({"sources": [source.path for source in action.sources]} if action.verb == "summarise" else {}),
+        **sources,
     }
