@@ -25,9 +25,15 @@ from vfs_core.types import Kind, Principal
 AGENTS = ("ann", "bo", "carol")
 PLACES = (
     "/memory/private/ann", "/memory/private/ann/d", "/memory/private/ann/lent", "/memory/private/ann/lent/deep",
-    "/memory/private/bo/lent", "/memory/shared", "/memory/shared/open", "/memory/shared/closed", "/memory/top",
+    "/memory/private/bo/lent", "/memory/shared", "/memory/shared/open", "/memory/shared/open/closed", "/memory/top",
 )  # fmt: skip
-SCOPES = (None, "/memory/private/ann/lent", "/memory/private/bo", "/memory/shared", "/memory")
+SCOPES = {
+    None: PLACES[:4],
+    "/memory/private/ann/lent": PLACES[2:4],
+    "/memory/private/bo/lent": PLACES[4:5],
+    "/memory/shared": PLACES[5:8],
+    "/memory": PLACES,
+}
 UNIQUE = ""
 """Stands for a text like no other."""
 COMMON = (
@@ -58,23 +64,31 @@ def often(usual: Any, *others: Any) -> st.SearchStrategy[Any]:
     return st.sampled_from([usual] * 3 * len(others) + list(others))
 
 
-def notes_in(places: list[str]) -> st.SearchStrategy[list[Spec]]:
+def notes_in(usual: tuple[list[str], int | None, int]) -> st.SearchStrategy[list[Spec]]:
+    places, mode, days = usual
     note = st.builds(
         Spec,
         st.sampled_from(places),
         often("ann", "bo"),
         often(UNIQUE, *COMMON),
-        often(60, 0, 10, 31, 100, 200, 400),
+        often(days, 0, 10, 31, 100, 200, 400),
         often(None, 0.0, 0.1, 0.73, 0.95),
         often(("a",), (), ("a", "b"), ("b",)),
-        often(None, 0o600, 0o640, 0o644, 0o604),
+        often(mode, 0o600, 0o640, 0o644, 0o604),
         often(None, "bo", "carol"),
         often("", "pinned", "ttl", "time", "link", "session"),
     )
     return st.lists(note, min_size=1, max_size=6) | st.lists(note, min_size=16, max_size=40)
 
 
-stores = st.lists(st.sampled_from(PLACES), min_size=1, max_size=2).flatmap(notes_in)
+def stores_for(scope: str | None) -> st.SearchStrategy[tuple[list[Spec], str | None]]:
+    """Notes in one or two of the places that are consolidated, and the scope."""
+    usual = st.tuples(
+        st.lists(st.sampled_from(SCOPES[scope]), min_size=1, max_size=2),
+        st.sampled_from([None, None, 0o600]),
+        st.sampled_from([60, 60, 400]),
+    )
+    return st.tuples(usual.flatmap(notes_in), st.just(scope))
 
 
 @contextmanager
@@ -88,7 +102,7 @@ def store_of(specs: list[Spec]) -> Iterator[dict[str, Session]]:
                 session.mkdir(place, parents=True)
             ann.share(PLACES[2], "bo", "r")
             bo.share(PLACES[4], "ann", "rw")
-            ann.mkdir(PLACES[7])
+            ann.mkdir(PLACES[7], parents=True)
             ann.set_mode(PLACES[7], 0o700)
             before: list[str] = []
             for number, spec in enumerate(specs):
@@ -114,7 +128,8 @@ def may_make(session: Session, place: str) -> bool:
 
 
 def make(writer: Session, owner: Session, path: str, number: int, spec: Spec) -> None:
-    meta: dict[str, Any] = {"importance": spec.importance, "tags": list(spec.tags)}
+    mark = f"w{number}w"
+    meta: dict[str, Any] = {"importance": spec.importance, "tags": [*spec.tags, mark], "title": mark}
     if spec.extra == "pinned":
         meta["pinned"] = True
     elif spec.extra == "session":
@@ -193,13 +208,13 @@ def modified(session: Session) -> dict[int, int]:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    stores,
-    st.sampled_from(SCOPES),
+    st.sampled_from(list(SCOPES)).flatmap(stores_for),
     st.sampled_from([KINDS, KINDS, KINDS, ("merge",), ("summarise",), ("decay",)]),
 )
 def test_any_store_is_consolidated_without_loss_or_leak_and_back(
-    specs: list[Spec], scope: str | None, only: tuple[Any, ...]
+    store: tuple[list[Spec], str | None], only: tuple[Any, ...]
 ) -> None:
+    specs, scope = store
     with store_of(specs) as sessions:
         ann = sessions["ann"]
         before = tree(ann), modified(ann)
