@@ -100,6 +100,9 @@ def test_what_has_faded_is_archived_under_its_path_and_still_recalled_saying_so(
     answer = avm.recall("quokka marsupial")
     assert answer.index("/private/trader/new.md") < answer.index(archived)
     assert ", archived" in answer
+    assert consolidate(avm, f"{HOME}/archive").done == ()
+    avm.rename(archived, old)
+    assert ", archived" not in avm.recall("quokka marsupial")
 
 
 def test_a_note_that_is_changed_again_gets_its_importance_back(avm: AVM) -> None:
@@ -381,3 +384,28 @@ def test_killed_in_the_middle_it_leaves_whole_changes_that_can_be_taken_back(
             assert ("archived_from" in avm.read(at).meta) == (path not in left)
         avm.undo(run=done.stdout.strip())
         assert [avm.read(path).meta for path in paths] == [{"tags": ["x"]}] * 6
+
+
+def test_what_lies_in_a_closed_directory_is_archived_in_it(avm: AVM, tmp_path: Path) -> None:
+    closed = note(avm, "/memory/shared/team/closed/deep/quokka.md", "an old quokka", 400)
+    note(avm, "/memory/shared/team/open.md", "an old numbat", 400)
+    avm.agent_memory()._session.set_mode("/memory/shared/team/closed", 0o700)
+    report = consolidate(avm, "/memory/shared")
+    assert [action.target for action in report.done] == [
+        "/memory/shared/team/closed/archive/deep/quokka.md",
+        "/memory/shared/team/archive/open.md",
+    ]
+    with AVM(db=tmp_path / "avm.db", agent="kuro") as kuro:
+        assert kuro.exists("/memory/shared/team/archive/open.md")
+        assert not kuro.exists("/memory/shared/team/closed/archive/deep/quokka.md")
+        assert not kuro.exists(closed)
+
+
+def test_a_note_is_not_moved_into_an_archive_that_others_may_enter(avm: AVM) -> None:
+    path = note(avm, "/private/idle.md", "an idle thought", 400)
+    avm.agent_memory()._session.mkdir("/private/archive")
+    avm.share("/private/archive", "kuro")
+    report = consolidate(avm)
+    assert (report.done, [each.action.path for each in report.skipped]) == ((), [path])
+    assert "others may enter" in report.skipped[0].reason
+    assert avm.read(path).meta == {}

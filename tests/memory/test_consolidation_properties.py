@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from vfs_core.session import Session
 from vfs_core.storage import Operation
 from vfs_core.types import Kind, Principal
 
+SOAK = os.environ.get("AVM_SOAK") == "1"
 AGENTS = ("ann", "bo", "carol")
 PLACES = (
     "/memory/private/ann", "/memory/private/ann/d", "/memory/private/ann/lent", "/memory/private/ann/lent/deep",
@@ -206,7 +208,7 @@ def modified(session: Session) -> dict[int, int]:
     }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500 if SOAK else 40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(list(SCOPES)).flatmap(stores_for),
     st.sampled_from([KINDS, KINDS, KINDS, ("merge",), ("summarise",), ("decay",)]),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from vfs_core.path import MEMORY, SHARED, is_within, private_space, space_of
 
+ARCHIVE = "archive"
+"""The directory of a namespace for what is out of use."""
+
 
 def namespace_of(path: str) -> str:
     """The directory that a note's namespace is."""

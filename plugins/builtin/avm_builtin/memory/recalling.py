@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 from avm_builtin.memory import tokens
 from avm_builtin.memory.excerpts import excerpt
 from avm_builtin.memory.frames import Frame, on_one_line
+from avm_builtin.memory.namespaces import ARCHIVE
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
 from vfs_core.errors import Denied, Invalid, NotFound
@@ -139,19 +140,24 @@ def _weighed(
         age_days = max(0, now - moment) / DAY_NS
         recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
         score = relevance * (1 - important * (1 - importance_of(meta)) - recent * (1 - recency))
-        score *= _standing(meta)
+        score *= _standing(found.path, meta)
         if here and meta.get("project") not in (None, here):
             score *= _OTHER_PROJECT
         yield _Candidate(score, found, meta)
 
 
-def _standing(meta: Mapping[str, Any]) -> float:
+def _standing(path: str, meta: Mapping[str, Any]) -> float:
     """What is left of a score, by what has taken the note's place."""
     if meta.get("superseded_by"):
         return _SUPERSEDED
-    if meta.get("archived_from"):
+    if _is_archived(path, meta):
         return _ARCHIVED
     return _SUMMARISED if meta.get("summarised_in") else 1.0
+
+
+def _is_archived(path: str, meta: Mapping[str, Any]) -> bool:
+    """Whether a note was archived, and is still where it was put."""
+    return bool(meta.get("archived_from")) and f"/{ARCHIVE}/" in path
 
 
 def importance_of(meta: dict[str, Any]) -> float:
@@ -217,7 +223,7 @@ def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, An
         remarks.append(f"attributed to {str(meta['author'])[:_REMARK]}")
     if meta.get("superseded_by"):
         remarks.append(f"superseded by {str(meta['superseded_by'])[:_REMARK]}")
-    if meta.get("archived_from"):
+    if _is_archived(path, meta):
         remarks.append("archived")
     if meta.get("summarised_in"):
         remarks.append(f"summed up in {str(meta['summarised_in'])[:_REMARK]}")

@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
-from avm_builtin.memory.namespaces import namespace_of
+from avm_builtin.memory.namespaces import ARCHIVE, namespace_of
 from vfs_core.path import join, split
 from vfs_core.storage import Operation
 
 if TYPE_CHECKING:
     from avm_builtin.memory.consolidation.notes import Note
     from vfs_core.session import Session
-
-ARCHIVE = "archive"
 
 
 class Places:

@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from avm_builtin.memory.consolidation.archive import ARCHIVE
 from avm_builtin.memory.digest import SOURCE as DIGEST
+from avm_builtin.memory.namespaces import ARCHIVE
 from avm_builtin.memory.recalling import TEXT_MAX, importance_of
 from vfs_core.meta import merge
-from vfs_core.path import is_within, split
+from vfs_core.path import MEMORY, is_within, private_space, space_of, split
 from vfs_core.storage import Found, Operation
 from vfs_core.types import JSON, Kind, Stat
 
@@ -83,7 +83,7 @@ def select(session: Session, under: str, now_ns: int) -> list[Note]:
         directory, name = split(each.path)
         if name == ".git":
             checkouts.append(directory)
-        elif _may_be_touched(each, under):
+        elif _may_be_touched(each):
             found.append(each)
     checkouts_or_below = tuple(checkouts)
     return sorted(
@@ -104,14 +104,15 @@ def is_pinned(meta: dict[str, Any]) -> bool:
     return meta.get("pinned") is True or importance_of(meta) >= PINNED
 
 
-def _may_be_touched(found: Found, under: str) -> bool:
+def _may_be_touched(found: Found) -> bool:
     stat = found.stat
     if stat is None or stat.kind is not Kind.FILE or stat.expires_ns is not None or stat.links != 1:
         return False
     if stat.size > TEXT_MAX or not found.path.endswith(_ENDINGS):
         return False
-    inner = found.path[len(under.rstrip("/")) :].split("/")
-    return not any(name == ARCHIVE or name.startswith(".") for name in inner)
+    space = space_of(found.path)
+    below = found.path.removeprefix(MEMORY if space is None else private_space(space))
+    return not any(name == ARCHIVE or name.startswith(".") for name in below.split("/"))
 
 
 def text_of(session: Session, note: Note) -> str:
