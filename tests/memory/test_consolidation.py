@@ -309,6 +309,21 @@ def test_what_is_changed_meanwhile_is_left_alone_and_told(avm: AVM, monkeypatch:
     ]
 
 
+def test_of_two_at_the_same_time_one_does_it(avm: AVM, tmp_path: Path) -> None:
+    events(avm, "/private", 9)
+    note(avm, "/private/a.md", RATES, 300)
+    note(avm, "/private/b.md", f"{RATES} again", 250)
+    note(avm, "/private/idle.md", "an idle thought", 400)
+    with AVM(db=tmp_path / "avm.db", agent="trader") as other:
+        reports = []
+        listener = Listener(begins=lambda run, count: reports.append(consolidate(other)))
+        late = avm.agent_memory().consolidate(listener=listener)
+        assert reports[0].skipped == () and late.done == ()
+        assert [each.action.path for each in late.skipped] == [each.path for each in reports[0].done]
+        assert consolidate(other).done == ()
+        assert avm.undo(run=reports[0].run).skipped == []
+
+
 def test_others_private_notes_are_never_touched(avm: AVM, tmp_path: Path) -> None:
     with AVM(db=tmp_path / "avm.db", agent="kuro") as kuro:
         hidden = note(kuro, "/private/hidden.md", "hidden", 400)

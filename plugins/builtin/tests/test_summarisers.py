@@ -34,6 +34,16 @@ def test_what_most_notes_speak_of_comes_first() -> None:
     assert [each.text for each in made] == ["The pump failed on day 0."]
 
 
+def test_a_heading_is_taken_only_where_there_is_nothing_else() -> None:
+    texts = ["# Pumps\n\nOne failed.", "# Pumps", "## Pumps\n\nTwo failed."]
+    made = ExtractiveSummariser().summarise(texts, 1000)
+    assert [(each.text, each.source) for each in made] == [
+        ("One failed.", 0),
+        ("Pumps", 1),
+        ("Two failed.", 2),
+    ]
+
+
 def test_sentences_end_as_they_do_in_english_and_chinese() -> None:
     text = (
         "# 标题\n\n央行加息了。市场下跌！他说：“等等。”然后呢？\n"

@@ -6,6 +6,7 @@ words count for less, so that the next one says something else.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from vfs_core.summarising import Sentence, Summariser
 
 _SENTENCES = 5000
 """Sentences that are looked at, those of the first texts."""
+_HEADING = re.compile(r"^#{1,6}\s.*$", re.MULTILINE)
+"""Says what a note is about, and nothing of it; taken only where there is nothing else."""
 _FEW_WORDS = 4
 """Words below which a sentence (a heading, a greeting) counts as if it had so many."""
 
@@ -52,7 +55,8 @@ class ExtractiveSummariser(Summariser):
 def _candidates(texts: Sequence[str]) -> list[_Candidate]:
     found: list[_Candidate] = []
     for source, text in enumerate(texts):
-        for order, sentence in enumerate(sentences(text)):
+        body = _HEADING.sub("", text)
+        for order, sentence in enumerate(sentences(body if body.strip() else text)):
             words = frozenset(analyser.tokens(sentence).split()) - analyser.STOP_WORDS
             if words:
                 found.append(_Candidate(source, order, sentence, words))

@@ -14,6 +14,7 @@ from avm_builtin.memory.consolidation.notes import MADE_HERE, Note, text_of
 from avm_builtin.memory.frames import on_one_line
 from avm_builtin.memory.recalling import happened_ns
 from avm_builtin.memory.redaction import redact
+from avm_builtin.memory.sentences import cut
 from vfs_core.errors import PluginError
 from vfs_core.summarising import Sentence, Summariser
 from vfs_core.types import JSON, as_datetime
@@ -29,6 +30,8 @@ BUDGET = 3000
 """Characters of its sentences at most."""
 _SHARE = 4
 """A summary is no longer than a fourth of its sources."""
+_TOPIC = 80
+"""Characters of a topic that stand in a title."""
 _TOGETHER = ("session", "thread")
 
 
@@ -92,7 +95,7 @@ def draft(session: Session, summariser: Summariser, topic: Topic, sources: Seque
     )
     first, last = (as_datetime(moment).astimezone() for moment in (times[0], times[-1]))
     days = f"{first:%Y-%m-%d} to {last:%Y-%m-%d}" if first.date() != last.date() else f"{first:%Y-%m-%d}"
-    title = f"Summary of {on_one_line(topic.value)}, {days}"
+    title = f"Summary of {on_one_line(cut(topic.value, _TOPIC))}, {days}"
     common = set.intersection(*(set(meta.get("tags", ())) for meta in metas))
     meta: dict[str, JSON] = {
         "title": title, "source": MADE_HERE, "tags": sorted(common) or None, "time": last.isoformat(),
