@@ -41,6 +41,7 @@ from vfs_core.semantic import Model, SemanticContext, SemanticIndex
 from vfs_core.session import Session
 from vfs_core.storage import Store, StoreContext
 from vfs_core.suffix import BaseSuffix
+from vfs_core.summarising import Summariser
 from vfs_core.types import JSON, Principal
 from vfs_core.upkeep import Upkeep
 from vfs_core.vectors import VectorBackend
@@ -454,6 +455,24 @@ class Kernel:
                 in_memory = store is not self._store or store.location == MEMORY_LOCATION
                 upkeep = self._upkeep = Upkeep(store, in_memory=in_memory)
             return upkeep.runner(key, lambda: make(upkeep))
+
+    # --- summaries -------------------------------------------------------------------------------
+
+    def summariser(self) -> Summariser:
+        """What makes summaries, as configured. Raises PluginError."""
+        settings = self.config.summariser
+        loaded = self.registry.load("summariser", settings.name)
+        try:
+            made = loaded(settings.config)
+        except Exception as error:
+            raise PluginError(
+                f"the summariser {settings.name!r} cannot be made: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(made, Summariser):
+            raise PluginError(
+                f"the summariser {settings.name!r} is {loaded!r}, which is not a subclass of Summariser"
+            )
+        return made
 
     # --- the end ---------------------------------------------------------------------------------
 

@@ -56,6 +56,11 @@ class VectorSpec(Spec):
 
 
 @dataclass(frozen=True)
+class SummariserSpec(Spec):
+    """What makes summaries (`vfs_core.summarising.Summariser`)."""
+
+
+@dataclass(frozen=True)
 class DiscoverySpec(Spec):
     """A discovery strategy (`vfs_core.discovery.Discovery`)."""
 

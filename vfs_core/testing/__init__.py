@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vfs_core.testing.search import SearchTests as SearchTests
     from vfs_core.testing.stores import StoreTests as StoreTests
     from vfs_core.testing.suffixes import SuffixTests as SuffixTests
+    from vfs_core.testing.summarisers import SummariserTests as SummariserTests
 
 _HOMES = {
     "BruteSearch": "brute_search",
@@ -37,6 +38,7 @@ _HOMES = {
     "SearchTests": "search",
     "StoreTests": "stores",
     "SuffixTests": "suffixes",
+    "SummariserTests": "summarisers",
 }
 
 __all__ = tuple(_HOMES)  # strings, from the table

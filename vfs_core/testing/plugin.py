@@ -22,4 +22,5 @@ pytest.register_assert_rewrite(
     "vfs_core.testing.search",
     "vfs_core.testing.suffixes",
     "vfs_core.testing.embedders",
+    "vfs_core.testing.summarisers",
 )

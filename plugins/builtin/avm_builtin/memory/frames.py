@@ -42,7 +42,8 @@ class Frame(NamedTuple):
     def __str__(self) -> str:
         heading = f"[{self.path}] ({self.score:.2f}) {self._origin} {_minute(self.time_ns)}"
         spoken = (f"attributed to {self.speaker}",) if self.speaker else ()
-        return _fenced(", ".join((heading, *spoken, *self.remarks)), self.text)
+        heading = on_one_line(", ".join((heading, *spoken, *self.remarks)))
+        return f"{heading}\n{fenced(self.text)}"
 
     @property
     def shares(self) -> Hashable:
@@ -75,7 +76,7 @@ def shared(frames: Sequence[Frame]) -> str:
         clock = "" if len(minutes) == 1 else f" {_minute(each.time_ns)[11:]}"
         speaker = f" {each.speaker}" if each.speaker else ""
         lines.append(f"[{split(each.path)[1]}] ({each.score:.2f}){clock}{speaker}: {each.text}")
-    return _fenced(heading, "\n".join(lines))
+    return f"{on_one_line(heading)}\n{fenced(chr(10).join(lines))}"
 
 
 def gathered(frames: Iterable[Frame]) -> list[list[Frame]]:
@@ -92,10 +93,11 @@ def on_one_line(text: str) -> str:
     return _INVISIBLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
-def _fenced(heading: str, text: str) -> str:
+def fenced(text: str) -> str:
+    """The text between fences that are longer than any run of backticks in it."""
     fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(text)), default=0))
     text = text.replace("\0", "\ufffd")
-    return f"{on_one_line(heading)}\n{fence}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
+    return f"{fence}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
 
 
 def _minute(time_ns: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from avm_builtin.memory import tokens
 from avm_builtin.memory.frames import Frame, on_one_line
+from avm_builtin.memory.namespaces import ARCHIVE
 from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
@@ -41,6 +42,10 @@ _WEIGHTS: dict[str, tuple[float, float]] = {
 _HALF_LIFE_DAYS = 30.0
 _SUPERSEDED = 0.5
 """What is left of the score of a note that another supersedes."""
+_ARCHIVED = 0.7
+"""What is left of it where the note is archived."""
+_SUMMARISED = 0.9
+"""What is left of it where a summary says the most of it."""
 _OTHER_PROJECT = 0.9
 _NOTE_TOKENS = 20
 """As short as notes are taken to be when it is decided how many to rank."""
@@ -129,11 +134,24 @@ def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy, now: int
         age_days = max(0, now - moment) / DAY_NS
         recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
         score = relevance * (1 - important * (1 - importance_of(meta)) - recent * (1 - recency))
-        if meta.get("superseded_by"):
-            score *= _SUPERSEDED
+        score *= _standing(found.path, meta)
         if here and meta.get("project") not in (None, here):
             score *= _OTHER_PROJECT
         yield _Candidate(score, found, meta)
+
+
+def _standing(path: str, meta: Mapping[str, Any]) -> float:
+    """What is left of a score, by what has taken the note's place."""
+    if meta.get("superseded_by"):
+        return _SUPERSEDED
+    if _is_archived(path, meta):
+        return _ARCHIVED
+    return _SUMMARISED if meta.get("summarised_in") else 1.0
+
+
+def _is_archived(path: str, meta: Mapping[str, Any]) -> bool:
+    """Whether a note was archived, and is still where it was put."""
+    return bool(meta.get("archived_from")) and f"/{ARCHIVE}/" in path
 
 
 def importance_of(meta: dict[str, Any]) -> float:
@@ -166,6 +184,10 @@ def frame_of(session: Session | Retrospect, found: Found, score: float, meta: Ma
         text = redact(data.decode("utf-8", "replace").strip("\n")).text
     author, by = meta.get("author"), meta.get("superseded_by")
     remarks = [f"superseded by {str(by)[:_REMARK]}"] if by else []
+    if _is_archived(path, meta):
+        remarks.append("archived")
+    if meta.get("summarised_in"):
+        remarks.append(f"summed up in {str(meta['summarised_in'])[:_REMARK]}")
     if session.moment_ns is not None:
         remarks.append(f"as of {as_datetime(session.moment_ns).astimezone():%Y-%m-%d %H:%M}")
     return Frame(
