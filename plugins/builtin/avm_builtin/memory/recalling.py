@@ -50,6 +50,8 @@ _OTHER_PROJECT = 0.9
 _NOTE_TOKENS = 20
 """As short as notes are taken to be when it is decided how many to rank."""
 _MOST = 500
+_LONG, _FRAME = 500, 150
+"""Bytes of a note that count when it is weighed what it takes, at most, and what its frame takes."""
 _REMARK = 200
 """Characters of what metadata says that stand on a heading."""
 TEXT_MAX = 1 << 20
@@ -106,8 +108,9 @@ def recall(
     ranked = seen.rank(query, wanted, "hybrid", only)
     now = time.time_ns() if seen.moment_ns is None else seen.moment_ns
     candidates = sorted(_weighed(ranked.names, strategy, now), key=lambda each: -each.score)
-    whole = filter(None, (_framed(seen, each) for each in candidates))
-    frames = pack(whole, query, max_tokens - tokens.count(_header(99, max_tokens)))
+    whole = filter(None, (_framed(seen, each) for each in _worthwhile(candidates)))
+    packed = pack(whole, query, max_tokens - tokens.count(_header(99, max_tokens)))
+    frames = sorted(packed, key=lambda each: -each.score)
     more = len(ranked.names) == wanted
     if frames:
         text, shown = _document(frames, len(candidates), more, max_tokens)
@@ -152,6 +155,17 @@ def _standing(path: str, meta: Mapping[str, Any]) -> float:
 def _is_archived(path: str, meta: Mapping[str, Any]) -> bool:
     """Whether a note was archived, and is still where it was put."""
     return bool(meta.get("archived_from")) and f"/{ARCHIVE}/" in path
+
+
+def _worthwhile(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """The best one, then the others by their score for what they take: two short notes may say more than a long one."""
+
+    def worth(candidate: _Candidate) -> float:
+        assert candidate.found.stat is not None
+        taken = min(candidate.found.stat.size, _LONG) + _FRAME
+        return candidate.score / math.sqrt(taken)
+
+    return [*candidates[:1], *sorted(candidates[1:], key=worth, reverse=True)]
 
 
 def importance_of(meta: dict[str, Any]) -> float:

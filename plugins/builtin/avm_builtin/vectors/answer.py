@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avm_builtin.vectors.scales import standardised
+from avm_builtin.vectors.scales import SAMPLE, standardised, usual
 from avm_builtin.vectors.state import State
 from vfs_core.semantic import Answer, Near
 
@@ -29,16 +29,15 @@ _FEW = 5_000
 """Visible parts that are all compared, whatever the backend."""
 _SHARE = 0.3
 """The share of the base from which on it is quicker to compare with all of it than to pick."""
-_SAMPLE = 2_000
-"""Parts of a scale that others are compared against."""
 
 
 class Compared(Answer):
     """An answer as of one state; the state may go on, this stays as it was."""
 
-    def __init__(self, state: State, query: Scores, seen: Mask) -> None:
-        """`seen` says which entries the agent sees."""
+    def __init__(self, state: State, query: Scores, seen: Mask, model: str, scale: str) -> None:
+        """`seen` says which entries the agent sees, `model` is the fingerprint, `scale` that of the query."""
         self._state = state
+        self._model, self._query_scale = model, scale
         self._query = query
         self._seen = seen
         self._entries: Numbers = np.flatnonzero(seen)
@@ -138,7 +137,8 @@ class Compared(Answer):
         scales = self._scale[entries]
         for scale in np.unique(scales).tolist():
             those = scales == scale
-            result[those] = standardised(raw[those], self._sample(scale))
+            known = usual(self._model, self._query_scale, self._state.scales.get(scale, ""))
+            result[those] = standardised(raw[those], self._sample(scale), known)
         return result
 
     def _sample(self, scale: int) -> Scores:
@@ -146,7 +146,7 @@ class Compared(Answer):
         sample = self._samples.get(scale)
         if sample is None:
             of_scale = self._entries[self._scale[self._entries] == scale]
-            step = max(1, len(of_scale) // _SAMPLE)
+            step = max(1, len(of_scale) // SAMPLE)
             sample = self._samples[scale] = self._products(of_scale[::step])
         return sample
 

@@ -77,7 +77,8 @@ class VectorIndex(SemanticIndex):
         query = self._encoded(text)
         with self._lock:
             state = self._present()
-            return Compared(state, query, state.visible(visible))
+            scale = self.context.embedder.scale(text)
+            return Compared(state, query, state.visible(visible), self.context.embedder.fingerprint, scale)
 
     def embedded(self, visible: Visible) -> Embedded:
         """As the contract says."""

@@ -88,6 +88,8 @@ class State:
         self._directories = _Codes()
         self._owns = _Codes()
         self._within: dict[int, int] = {}
+        self.scales: dict[int, str] = {}
+        """Names of scales by their numbers."""
         self._masks: dict[int, tuple[Visible, Mask]] = {}
 
     # --- what there is ---------------------------------------------------------------------------
@@ -202,6 +204,8 @@ class State:
             self._add(connection.execute(_FRESH.format(where), (some,)))
         pairs: Iterator[tuple[int, int]] = connection.execute("SELECT id, within FROM directory")
         self._within = dict(pairs)
+        names: Iterator[tuple[int, str]] = connection.execute("SELECT id, name FROM scale")
+        self.scales = dict(names)
         self._masks.clear()
 
     def _add(self, rows: Iterable[tuple[int, int, int, int, int, int, int, bytes]]) -> None:
