@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ENGINE = "sqlite"
-DEFAULT_BACKEND = "fts5"
+DEFAULT_BACKEND = "auto"
 
 
 class Use(NamedTuple):

@@ -243,7 +243,7 @@ _TEMPLATE = """\
 
 # How notes are found by their words.
 #search:
-#  backend: fts5
+#  backend: auto
 #  config: {}
 
 # How long the past is kept: what was replaced so many days ago is dropped, but for the newest versions of
