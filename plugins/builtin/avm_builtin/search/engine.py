@@ -135,7 +135,7 @@ class Engine:
         """
         path = self._places.path(place)
         with told(path):
-            index = tantivy.Index.open(str(path))
+            index = _index(path)
             # It is locked for good where a process was forked while it wrote.
             with suppress(FileNotFoundError):
                 (path / _WRITER_LOCK).unlink()
@@ -143,8 +143,11 @@ class Engine:
             writer = index.writer(_HEAP, 1)
             try:
                 yield Writer(writer)
-            finally:
-                writer.wait_merging_threads()
+            except BaseException:
+                with suppress(ValueError):  # the first error tells more
+                    writer.wait_merging_threads()
+                raise
+            writer.wait_merging_threads()
             self._places.settle(place)
 
     def close(self) -> None:
@@ -180,10 +183,17 @@ def _searcher(path: Path) -> tantivy.Searcher:
 
 
 def _opened(path: Path) -> tantivy.Searcher:
-    index = tantivy.Index.open(str(path))
+    index = _index(path)
     index.config_reader("manual")  # or a thread would look for changes
     index.reload()
     return index.searcher()
+
+
+def _index(path: Path) -> tantivy.Index:
+    index = tantivy.Index.open(str(path))
+    if index.schema != SCHEMA:
+        raise ValueError("it has another schema")
+    return index
 
 
 # --- errors --------------------------------------------------------------------------------------
@@ -219,7 +229,7 @@ def _system_error(error: Exception) -> int:
 
 def _translated(path: object, error: Exception) -> VfsError:
     code = _system_error(error)
-    if code in _FULL:
+    if code in _FULL or "worker thread" in str(error):  # which only writes, and does not say what failed
         return NoSpace(f"{path} cannot grow ({error}); free some space")
     if code in _FORBIDDEN:
         return ReadOnly(f"{path} cannot be written ({error})")

@@ -225,8 +225,15 @@ class WordSearch(SearchBackend):
                     stamp = writer.commit()
                 tables.hold(connection, after._replace(place=place, stamp=stamp))
         except (NoSpace, ReadOnly):
-            return  # nothing is lost: all can be found where it is, and is handed over when there is space
-        self._places.keep(place)
+            pass  # nothing is lost: all can be found where it is, and is handed over when there is space
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Throw away what of engines is not in use."""
+        if self.context.path is not None:
+            with self._file.reading() as connection:
+                place = "" if connection is None else tables.held(connection).place
+            self._places.keep(place)
 
     def rebuild(self, store: Store, cursor: Cursor, progress: Progress | None = None) -> None:
         """Index everything in one transaction; until it commits, searches see what was there before."""
@@ -238,20 +245,21 @@ class WordSearch(SearchBackend):
 
     def _rebuild(self, store: Store, cursor: Cursor, progress: Progress | None) -> None:
         total = sum(usage.files for usage in store.usage())
-        place = self._engine.begin() if self._alone is not None and total > self._alone else ""
-        with self._file.writing() as connection:
-            tables.clear(connection)
-            if place:
-                with self._engine.writing(place) as writer:
-                    _fill(connection, store, writer.put, total, progress)
-                    stamp = writer.commit()
-                tables.hold(connection, tables.all_held(connection, place, stamp))
-            else:
-                _fill(connection, store, tables.put_words(connection), total, progress)
-                connection.execute("INSERT INTO words(words) VALUES ('optimize')")
-            tables.commit_cursor(connection, cursor)
-        if self.context.path is not None:
-            self._places.keep(place)
+        try:
+            with self._file.writing() as connection:
+                tables.clear(connection)
+                if self._alone is not None and total > self._alone:
+                    place = self._engine.begin()
+                    with self._engine.writing(place) as writer:
+                        _fill(connection, store, writer.put, total, progress)
+                        stamp = writer.commit()
+                    tables.hold(connection, tables.all_held(connection, place, stamp))
+                else:
+                    _fill(connection, store, tables.put_words(connection), total, progress)
+                    connection.execute("INSERT INTO words(words) VALUES ('optimize')")
+                tables.commit_cursor(connection, cursor)
+        finally:
+            self._tidy()
 
     def discard(self) -> None:
         """Throw the files away; other processes notice and let go of them."""
@@ -293,6 +301,12 @@ class WordSearch(SearchBackend):
         except (OSError, ValueError):
             account = ""
         return "\n".join([*(str(sql) for (sql,) in rows if sql), account])
+
+    def advice(self) -> str:
+        """Where tantivy is not installed and the notes have become many."""
+        if find_spec("tantivy") or self.documents() <= SMALL:
+            return ""
+        return f"searching so many notes is much faster with tantivy: {MISSING}"
 
     def close(self) -> None:
         """Close the files; the next use opens them again."""
