@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, cast
@@ -17,11 +18,14 @@ _FORMS = 64
 
 
 class Hits(NamedTuple):
-    """Documents by id, with scores that fall, and whether there are more."""
+    """Documents by id, with scores that fall; whatever is not among them scores at most `rest` (0: there is none)."""
 
     ids: Sequence[int]
     scores: Sequence[float]
-    more: bool
+    rest: float
+
+
+NO_HITS = Hits((), (), 0.0)
 
 
 class Question:
@@ -49,28 +53,45 @@ class Question:
                     plain = scoring.tantivy_idf(snapshot.documents, having)
                     self._add(tantivy.Query.term_query(SCHEMA, TOKENS, text, "freq"), weight / plain)
 
-    def hits(self, size: int, upto: int, hidden: Collection[int], *, final: bool) -> Hits:
-        """The `size` best without those of a higher id and those in hidden directories.
+    def best(self, size: int, upto: int) -> Hits:
+        """What is best among the `size` best by BM25 alone, without documents of a higher id."""
+        found, addresses = self._search(size, None)
+        if not found:
+            return NO_HITS
+        priors = map(_PRIORS.__getitem__, self._floats(PRIOR, addresses))
+        scored = [
+            (-score * prior, id)
+            for id, prior, (score, _) in zip(self._numbers(ID, addresses), priors, found, strict=True)
+            if id <= upto
+        ]
+        scored.sort()
+        rest = found[-1][0] if len(found) == size else 0.0  # a prior only lowers a score
+        return Hits([id for _, id in scored], [-score for score, _ in scored], rest)
 
-        Scores are BM25 sums; `final` ones have been multiplied by the prior.
-        """
-        if not self._clauses:
-            return Hits((), (), False)
-        query = self._clauses[0][1] if len(self._clauses) == 1 else tantivy.Query.boolean_query(self._clauses)
-        searcher = self._snapshot.searcher
-        with told(self._snapshot.place):
-            found = searcher.search(
-                query, limit=size, count=False, weight_by_field=PRIOR if final else None
-            ).hits
-            addresses = [address for _, address in found]
-            ids = _numbers(searcher, ID, addresses)
-            directories = _numbers(searcher, DIRECTORY, addresses) if hidden else ids
+    def ranked(self, size: int, upto: int, hidden: Collection[int]) -> Hits:
+        """The `size` best, without documents of a higher id and those in hidden directories."""
+        found, addresses = self._search(size, PRIOR)
+        if not found:
+            return NO_HITS
+        ids = self._numbers(ID, addresses)
+        directories = self._numbers(DIRECTORY, addresses) if hidden else ids
         kept = [
-            (id, score / 2 if final else score)
+            (id, score / 2)
             for id, directory, (score, _) in zip(ids, directories, found, strict=True)
             if id <= upto and directory not in hidden
         ]
-        return Hits([id for id, _ in kept], [score for _, score in kept], len(found) == size)
+        rest = found[-1][0] / 2 if len(found) == size else 0.0
+        return Hits([id for id, _ in kept], [score for _, score in kept], rest)
+
+    def _search(
+        self, size: int, weigh_by: str | None
+    ) -> tuple[list[tuple[float, tantivy.DocAddress]], list[tantivy.DocAddress]]:
+        if not self._clauses:
+            return [], []
+        query = self._clauses[0][1] if len(self._clauses) == 1 else tantivy.Query.boolean_query(self._clauses)
+        with told(self._snapshot.place):
+            found = self._snapshot.searcher.search(query, size, count=False, weight_by_field=weigh_by).hits
+        return found, [address for _, address in found]
 
     def _add(self, query: tantivy.Query, weight: float) -> None:
         self._clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(query, weight)))
@@ -83,7 +104,19 @@ class Question:
         having = searcher.doc_freq(TOKENS, term.text)
         return [(term.text, having)] if having else []
 
+    def _numbers(self, field: str, addresses: list[tantivy.DocAddress]) -> list[int]:
+        return cast("list[int]", self._snapshot.searcher.fast_field_values(field, addresses))
 
-def _numbers(searcher: tantivy.Searcher, field: str, addresses: list[tantivy.DocAddress]) -> Sequence[int]:
-    """The values of a field that every document has, and that is of whole numbers."""
-    return cast("list[int]", searcher.fast_field_values(field, addresses))
+    def _floats(self, field: str, addresses: list[tantivy.DocAddress]) -> list[float]:
+        return cast("list[float]", self._snapshot.searcher.fast_field_values(field, addresses))
+
+
+class _Priors(dict[float, float]):
+    """The priors behind what the index has of them."""
+
+    def __missing__(self, stored: float) -> float:
+        prior = self[stored] = math.log2(2 + stored) / 2
+        return prior
+
+
+_PRIORS = _Priors()

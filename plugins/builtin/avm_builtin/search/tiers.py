@@ -1,9 +1,9 @@
 """Searching an index in two tiers: the many documents that the engine holds, and the newest in the FTS5 table.
 
 Both are scored alike (scoring.py). The engine gives its best by BM25 alone, which is fast; as the prior only lowers a
-score, the next one's BM25 bounds all that are still to come, and what lies above it can be given. Visibility is looked
-up for each hit, by the side file's rows, in small portions and no further than the caller goes on. Where the first
-page does not suffice, the engine computes the final scores of all that match, which is slower and needs no bound.
+score, the last one's BM25 bounds all that are not among them, and what lies above it can be given. Where that does not
+suffice, the engine computes the final scores of all that match, which takes longer. Visibility is looked up for each
+hit, in the side file, in small portions and no further than the caller goes on.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import apsw
 
 from avm_builtin.search import fts5, scoring, tables
 from avm_builtin.search.engine import Engine
-from avm_builtin.search.question import Hits, Question
+from avm_builtin.search.question import NO_HITS, Hits, Question
 from avm_builtin.search.running import Row, Running
 from avm_builtin.search.side import SideFile, one_moment
 from vfs_core.search import Match
 
 _PORTION = 32
 """Hits whose rows are looked up at a time."""
+_SHARE, _LARGE = 1000, 2000
+"""A first page has so much of what the engine holds, and at most so many hits: the more there are, the closer their
+scores lie, and a page that does not suffice costs more than one that is larger than it need be."""
 _ROWS = 50_000
 """Rows that are remembered."""
 
@@ -63,33 +66,32 @@ class Tiers:
         page = self._ask(search, size, final)
         if page is None:
             return None
-        rows, candidates, (ids, bounds, more) = page
+        rows, candidates, (ids, scores, rest) = page
         heapq.heapify(candidates)
         for start in range(0, len(ids), _PORTION):
             end = start + _PORTION
             self._look_up(ids[start:end], rows)
-            for id, bound in zip(ids[start:end], bounds[start:end], strict=True):
+            for id, score in zip(ids[start:end], scores[start:end], strict=True):
                 row = rows.get(id)
                 if row is not None and search.sees(row):
-                    value = bound if final else bound * scoring.prior(row[5])
-                    heapq.heappush(candidates, (-value, row[1], row[2]))
-            least = bounds[end] if end < len(ids) else bounds[-1] if more else 0.0
-            while candidates and (-candidates[0][0] > least or (final and -candidates[0][0] == least)):
+                    heapq.heappush(candidates, (-score, row[1], row[2]))
+            least = max(rest, scores[end]) if end < len(ids) else rest
+            while candidates and -candidates[0][0] >= least:
                 yield from _give(search, candidates)
-        while candidates and not more:
+        while candidates and -candidates[0][0] >= rest:
             yield from _give(search, candidates)
-        return more
+        return rest > 0
 
     def _ask(self, search: Running, size: int, final: bool) -> _Page | None:
         with self._file.reading() as connection:
             if connection is None:
-                return _Page({}, [], Hits((), (), False))
+                return _Page({}, [], NO_HITS)
             with one_moment(connection):
                 moment = connection.execute(_MOMENT).fetchone()
                 if moment is not None and not moment[2]:
                     return None
                 if moment is None or moment[0] != self._store_uuid:
-                    return _Page({}, [], Hits((), (), False))
+                    return _Page({}, [], NO_HITS)
                 _, sequence, place, *counts, waiting = moment
                 holding = tables.Held(place, *counts)
                 if self._moment != (sequence, place, holding.stamp) or len(self._rows) > _ROWS:
@@ -100,7 +102,10 @@ class Tiers:
                 question = Question(snapshot, search.wanted, [len(each) for each in times], waiting)
                 _load(connection, {id for each in times for id, _ in each}, rows)
                 hidden = search.hidden(connection) if final else frozenset()
-            hits = question.hits(size, holding.upto, hidden, final=final)
+            if final:
+                hits = question.ranked(size, holding.upto, hidden)
+            else:
+                hits = question.best(max(size, min(holding.documents // _SHARE, _LARGE)), holding.upto)
         sums: dict[int, float] = defaultdict(float)
         average = max(holding.tokens, 1) / max(holding.documents, 1)
         for weight, each in zip(question.weights, times, strict=True):
