@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
+from avm_builtin.search.contents import text_of
 from avm_builtin.search.text import MAX_TEXT, tokens
 from vfs_core.meta import tags_of
 from vfs_core.path import split
@@ -58,14 +59,7 @@ def document(found: Found, body: str) -> Document:
 
 def body_tokens(data: bytes) -> str:
     """The tokens of a content's first MAX_TEXT bytes, or none where that is not UTF-8."""
-    head = data[:MAX_TEXT]
-    try:
-        return _joined((head.decode(),))
-    except UnicodeDecodeError as error:
-        if len(data) > MAX_TEXT and error.end >= len(head) and len(head) - error.start < 4:
-            # Not wrong, only cut in the middle of a character.
-            return _joined((head[: error.start].decode(),))
-        return ""
+    return tokens(text_of(data, MAX_TEXT))
 
 
 def _count(words: str) -> int:

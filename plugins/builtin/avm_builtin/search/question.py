@@ -54,18 +54,18 @@ class Question:
                     self._add(tantivy.Query.term_query(SCHEMA, TOKENS, text, "freq"), weight / plain)
 
     def best(self, size: int, upto: int) -> Hits:
-        """What is best among the `size` best by BM25 alone, without documents of a higher id."""
+        """What is surely best, by the `size` best by BM25 alone, without documents of a higher id."""
         found, addresses = self._search(size, None)
         if not found:
             return NO_HITS
         priors = map(_PRIORS.__getitem__, self._floats(PRIOR, addresses))
+        rest = found[-1][0] if len(found) == size else 0.0  # a prior only lowers a score
         scored = [
-            (-score * prior, id)
+            (-final, id)
             for id, prior, (score, _) in zip(self._numbers(ID, addresses), priors, found, strict=True)
-            if id <= upto
+            if id <= upto and (final := score * prior) >= rest
         ]
         scored.sort()
-        rest = found[-1][0] if len(found) == size else 0.0  # a prior only lowers a score
         return Hits([id for _, id in scored], [-score for score, _ in scored], rest)
 
     def ranked(self, size: int, upto: int, hidden: Collection[int]) -> Hits:

@@ -32,7 +32,7 @@ class Running:
         allowed = self._allowed.get(classes)
         if allowed is None:
             allowed = self._allowed[classes] = classes in self._visible
-        return allowed and all(label in row[7] for label in self._labels)
+        return allowed and (not self._labels or all(label in row[7] for label in self._labels))
 
     def hidden(self, connection: apsw.Connection) -> frozenset[int]:
         """Directories in which nothing is visible, as far as that can be told without looking at documents."""
@@ -43,10 +43,11 @@ class Running:
         rows: Iterator[tuple[int, int]] = connection.execute("SELECT id, within FROM directory")
         return frozenset(id for id, within in rows if within not in entered)
 
-    def give(self, candidate: fts5.Best) -> Iterator[Match]:
+    def give(self, node: int, directory: int, bm25: float) -> Match | None:
         """The match, unless it was given before; its score no higher than the last one's."""
-        node, directory, bm25 = candidate
-        if (node, directory) not in self._given:
-            self._given.add((node, directory))
-            self._last = min(self._last, scoring.score(bm25))
-            yield Match(node, directory, self._last)
+        place = node, directory
+        if place in self._given:
+            return None
+        self._given.add(place)
+        self._last = min(self._last, scoring.score(bm25))
+        return Match(node, directory, self._last)

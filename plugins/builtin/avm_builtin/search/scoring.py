@@ -19,7 +19,7 @@ asked for, to be about nothing else, while such notes mostly say little. Measure
 on dialogues, -0.2 on long abstracts."""
 _HALF_SCORE = 8.0
 """The BM25 sum that is half way up: about two rare words of the query in one short note."""
-_COMMON_SCORE = 0.3
+_COMMON_SCORE = 0.05
 """Where matches by words alone that over half of the notes have end and others begin."""
 
 

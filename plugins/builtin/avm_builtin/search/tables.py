@@ -17,6 +17,7 @@ import apsw
 
 from avm_builtin.search import documents
 from avm_builtin.search import text as analyser
+from avm_builtin.search.contents import by_node, with_contents
 from avm_builtin.search.documents import Document
 from vfs_core.errors import NotADirectory
 from vfs_core.journal import Cursor
@@ -56,10 +57,6 @@ CREATE TABLE gone (id INTEGER PRIMARY KEY)
 
 _NODES = 500
 """Nodes looked up at a time."""
-_BATCH_BYTES = 8 << 20
-"""Content held in memory at a time, unless one file is larger."""
-_MAX_FILE = 64 << 20
-"""Bytes of a file above which its name and tags are indexed and its content is not even read."""
 
 Put: TypeAlias = Callable[[int, int, Document], object]
 """Keeps the words of a new document: its id, its directory, and what it is."""
@@ -155,11 +152,11 @@ def clear(connection: apsw.Connection) -> None:
 def fill(connection: apsw.Connection, store: Store, put: Put) -> Iterator[int]:
     """Index every file of the store into empty tables; yields now and then how many are done."""
     done = after = 0
-    while page := _by_node(store.scan(after, _NODES)):
+    while page := by_node(store.scan(after, _NODES)):
         after = max(page)
         files = {node: names for node, names in page.items() if documents.is_file(names[0])}
-        for nodes, present in _contents(store, files):
-            _replace(connection, nodes, present, put)
+        for present in with_contents(store, files):
+            _add(connection, present, put)
         done += len(files)
         yield done
 
@@ -170,12 +167,13 @@ def refresh(connection: apsw.Connection, store: Store, nodes: Sequence[int]) -> 
     put = put_words(connection)
     for start in range(0, len(nodes), _NODES):
         chunk = nodes[start : start + _NODES]
-        present = _by_node(store.nodes(chunk))
+        present = by_node(store.nodes(chunk))
         files = {node: names for node, names in present.items() if documents.is_file(names[0])}
-        _remove(connection, [node for node in chunk if node not in files])
         changed = {n: names for n, names in files.items() if not _settle(connection, n, names)}
-        for batch, named in _contents(store, changed):
-            _replace(connection, batch, named, put)
+        # First all that go, then all that come: FTS5 writes a segment whenever a row id is below the last one.
+        _remove(connection, [node for node in chunk if node in changed or node not in files])
+        for named in with_contents(store, changed):
+            _add(connection, named, put)
         for node, names in present.items():
             if names[0].stat is not None and names[0].stat.is_directory:
                 directories[node] = names[0].path
@@ -198,9 +196,9 @@ def hand_over(connection: apsw.Connection, store: Store, put: Put) -> Held:
     count, tokens, other = before.documents, before.tokens, []
     for start in range(0, len(nodes := list(expected)), _NODES):
         chunk = nodes[start : start + _NODES]
-        files = _by_node(store.nodes(chunk))
+        files = by_node(store.nodes(chunk))
         other += [node for node in chunk if node not in files]
-        for _, present in _contents(store, files):
+        for present in with_contents(store, files):
             for node, names in present.items():
                 ids = expected[node]
                 if ids.keys() != {_key(found) for found in names}:
@@ -240,14 +238,6 @@ def reclassify(connection: apsw.Connection, store: Store, paths: Iterable[str]) 
 # --- nodes and their names -----------------------------------------------------------------------
 
 
-def _by_node(names: Iterable[Found]) -> dict[int, list[Found]]:
-    grouped: dict[int, list[Found]] = {}
-    for found in names:
-        if found.stat is not None:
-            grouped.setdefault(found.stat.id, []).append(found)
-    return grouped
-
-
 def _pages(store: Store, path: str) -> Iterator[Sequence[Found]]:
     """The entries of a directory, by pages; none if it has gone meanwhile (that change is still to come)."""
     after, more = "", True
@@ -260,26 +250,6 @@ def _pages(store: Store, path: str) -> Iterator[Sequence[Found]]:
             return
         yield entries
         after = split(entries[-1].path)[1]
-
-
-def _contents(
-    store: Store, files: Mapping[int, Sequence[Found]]
-) -> Iterator[tuple[Sequence[int], Mapping[int, Sequence[Found]]]]:
-    """These files by batches, with their names as they are now and content, no more at a time than memory bears."""
-    batch: list[int] = []
-    size = 0
-    for node, names in files.items():
-        length = names[0].stat.size if names[0].stat is not None else 0
-        if length > _MAX_FILE:
-            yield [node], {node: names}
-            continue
-        if batch and size + length > _BATCH_BYTES:
-            yield batch, _by_node(store.nodes(batch, content=True))
-            batch, size = [], 0
-        batch.append(node)
-        size += length
-    if batch:
-        yield batch, _by_node(store.nodes(batch, content=True))
 
 
 def _key(found: Found) -> tuple[int, str, int]:
@@ -302,14 +272,8 @@ def _settle(connection: apsw.Connection, node: int, names: Sequence[Found]) -> b
 # --- documents -----------------------------------------------------------------------------------
 
 
-def _replace(
-    connection: apsw.Connection, nodes: Sequence[int], present: Mapping[int, Sequence[Found]], put: Put
-) -> None:
-    """Put one document for each of the present names in the place of all that there are of these nodes.
-
-    First all that go, then all that come: FTS5 writes a segment whenever a row id is below the last one.
-    """
-    _remove(connection, nodes)
+def _add(connection: apsw.Connection, present: Mapping[int, Sequence[Found]], put: Put) -> None:
+    """Add a document for each of these names."""
     for node, names in present.items():
         body = documents.body_tokens(names[0].data)
         for found in names:

@@ -76,10 +76,8 @@ class Tiers:
                 if row is not None and search.sees(row):
                     heapq.heappush(candidates, (-score, row[1], row[2]))
             least = max(rest, scores[end]) if end < len(ids) else rest
-            while candidates and -candidates[0][0] >= least:
-                yield from _give(search, candidates)
-        while candidates and -candidates[0][0] >= rest:
-            yield from _give(search, candidates)
+            yield from _given(search, candidates, least)
+        yield from _given(search, candidates, rest)
         return rest > 0
 
     def _ask(self, search: Running, size: int, final: bool) -> _Page | None:
@@ -125,9 +123,13 @@ class Tiers:
                     _load(connection, ids, rows)
 
 
-def _give(search: Running, candidates: list[_Candidate]) -> Iterator[Match]:
-    value, node, directory = heapq.heappop(candidates)
-    return search.give(fts5.Best(node, directory, -value))
+def _given(search: Running, candidates: list[_Candidate], least: float) -> Iterator[Match]:
+    """Take out and give the candidates of that score and above, best first."""
+    while candidates and -candidates[0][0] >= least:
+        badness, node, directory = heapq.heappop(candidates)
+        match = search.give(node, directory, -badness)
+        if match is not None:
+            yield match
 
 
 def _load(connection: apsw.Connection, ids: Collection[int], rows: dict[int, Row]) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from avm_builtin.search.engine import Engine
     from avm_builtin.search.tiers import Tiers
 
-_SPARE, _GROWTH = 20, 8
+_SPARE, _GROWTH = 60, 8
 """Rows beyond what is expected to be taken, and how much larger each next page is."""
 _INERT = frozenset(
     {
@@ -138,7 +138,9 @@ class WordSearch(SearchBackend):
                 more = answer
             else:
                 for each in found:
-                    yield from running.give(each)
+                    match = running.give(*each)
+                    if match is not None:
+                        yield match
                 more = len(found) == size
             size, final = size * _GROWTH, True
 
