@@ -23,6 +23,9 @@ from avm_builtin.search.engine import Writer
 from avm_builtin.search.words import Sizes, WordSearch, auto, fts5_alone
 from vfs_core.errors import MissingExtra, StoreError, VfsError
 from vfs_core.follower import Lease, Runner
+from vfs_core.forgetting import traces
+from vfs_core.index_check import index_errors
+from vfs_core.kernel import Kernel
 from vfs_core.search import Match, SearchQuery, SideContext
 from vfs_core.storage import Store, allow_all
 from vfs_core.testing.memory_store import MemoryStore
@@ -445,6 +448,36 @@ def test_a_full_disk_keeps_the_words_where_they_are(
     index.close()
 
 
+# --- forgetting ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tier", ["engine", "newest", "both"])
+def test_what_is_forgotten_is_in_no_file_of_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: str
+) -> None:
+    monkeypatch.setattr(words, "SMALL", 10)
+    with Kernel(None, tmp_path / "avm.db") as kernel:
+        session = kernel.session("owner")
+        secret = "quetzalcoatlus 麒麟计划 version directory"
+        if tier != "newest":
+            session.write("/memory/shared/zyzzyvas.md", secret)
+        for number in range(30):
+            session.write(f"/memory/shared/{number}.md", f"walrus {VOCABULARY[number]}")
+        session.search("walrus")
+        places = {each.name for each in (tmp_path / "avm.index").iterdir()}
+        assert places
+        if tier != "engine":
+            session.append("/memory/shared/zyzzyvas.md", secret)
+        assert session.search("quetzalcoatlus")
+        told = session.forget_for_good("/memory/shared/zyzzyvas.md")
+        assert told.scrubbed
+        assert traces(session, told.texts) == []
+        assert session.search("quetzalcoatlus") == session.search("zyzzyvas") == []
+        assert len(session.search("walrus", limit=100)) == 30
+        # What was never in the engine costs it nothing.
+        assert ({each.name for each in (tmp_path / "avm.index").iterdir()} == places) is (tier == "newest")
+
+
 # --- processes -----------------------------------------------------------------------------------
 
 MULTI_THREADED = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -585,9 +618,6 @@ with Kernel(None, db) as kernel:
 
 
 def test_an_index_whose_writers_are_killed_is_as_if_they_had_not_been(tmp_path: Path) -> None:
-    from vfs_core.index_check import index_errors
-    from vfs_core.kernel import Kernel
-
     db, first = str(tmp_path / "avm.db"), 0
     generator = random.Random(5)
     for _ in range(12):

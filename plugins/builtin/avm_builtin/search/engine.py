@@ -64,7 +64,7 @@ class Writer:
 
     @property
     def stamp(self) -> int:
-        """What tells the last commit from others."""
+        """What tells the last commit from others, as of when writing began."""
         return self._writer.commit_opstamp
 
     def put(self, id: int, directory: int, document: Document) -> None:
@@ -89,8 +89,7 @@ class Writer:
 
     def commit(self) -> int:
         """Make it so; the stamp of this commit."""
-        self._writer.commit()
-        return self._writer.commit_opstamp
+        return self._writer.commit()
 
 
 class Engine:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TypedDict
 
 META = "meta.json"
+_FOOTER = '{"version":{"major":,"minor":,"patch":,"index_format_version":},"crc":}'
+"""What tantivy ends its files with, but for the numbers."""
 
 
 class _Segment(TypedDict):
@@ -70,6 +72,13 @@ class Places:
         """What tantivy says of a place. Raises OSError, ValueError."""
         meta: Meta = json.loads((self.path(place) / META).read_text())
         return meta
+
+    def vocabulary(self, place: str) -> str:
+        """What the files of a place say whatever the documents are."""
+        try:
+            return f"{_FOOTER}\n{(self.path(place) / META).read_text()}" if place else ""
+        except (OSError, ValueError):
+            return ""
 
     def is_clean(self, place: str, stamp: int) -> bool:
         """Whether the files have what was in that commit and nothing else, nor anything that was deleted."""

@@ -7,7 +7,6 @@ handed over to the engine (engine.py), which takes as long as a disk needs to be
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -292,17 +291,13 @@ class WordSearch(SearchBackend):
         return [] if path is None else [path, f"{path}-wal", f"{path}-shm", *self._places.files()]
 
     def vocabulary(self) -> str:
-        """The words of the schema, FTS5's own tables among them, and of tantivy's account."""
+        """The words of the schema, FTS5's own tables among them, and of tantivy's files."""
         with self._file.reading() as connection:
             rows = (
                 [] if connection is None else connection.execute("SELECT sql FROM sqlite_schema").fetchall()
             )
             place = "" if connection is None else tables.held(connection).place
-        try:
-            account = json.dumps(self._places.meta(place)) if place else ""
-        except (OSError, ValueError):
-            account = ""
-        return "\n".join([*(str(sql) for (sql,) in rows if sql), account])
+        return "\n".join([*(str(sql) for (sql,) in rows if sql), self._places.vocabulary(place)])
 
     def advice(self) -> str:
         """Where tantivy is not installed and the notes have become many."""
