@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avm_builtin.search import words
+from avm_builtin.search import tables, words
 from avm_builtin.search.engine import Writer
 from avm_builtin.search.words import Sizes, WordSearch, auto, fts5_alone
 from vfs_core.errors import MissingExtra, StoreError, VfsError
@@ -74,6 +74,12 @@ def waiting(index: WordSearch) -> int:
     with index._file.reading() as connection:
         assert connection is not None
         return int(connection.execute("SELECT count(*) FROM words_docsize").get)
+
+
+def held(index: WordSearch) -> tables.Held:
+    with index._file.reading() as connection:
+        assert connection is not None
+        return tables.held(connection)
 
 
 def engine_files(path: Path) -> list[Path]:
@@ -294,6 +300,24 @@ def test_a_note_that_changes_while_it_is_handed_over_is_found_as_it_is(
     assert waiting(both) == 1
     catch_up(store, both)
     assert both.documents() == 400
+
+
+def test_what_one_who_died_had_handed_over_is_taken_out_again(
+    store: MemoryStore, both: WordSearch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr("avm_builtin.search.tables.hold", die)
+        both._hand_over(store)
+    assert waiting(both) == 100
+    before = {query: found(both, query) for query in QUERIES}
+    both._hand_over(store)
+    assert waiting(both) == 0
+    assert {query: found(both, query) for query in QUERIES} == before
+    snapshot = both._engine.snapshot(held(both).place, held(both).stamp)
+    assert snapshot.searcher.num_docs == both.documents() == 400
 
 
 def test_without_tantivy_everything_is_in_fts5(
@@ -602,7 +626,7 @@ def test_files_get_the_mode_that_was_asked_for(store: MemoryStore, tmp_path: Pat
 
 KILLED = """
 import json, sys
-from avm_builtin.search import words
+from avm_builtin.search import tables, words
 words.SMALL, words.WAITING = 30, 10
 from vfs_core.kernel import Kernel
 db, first = json.loads(sys.argv[1])

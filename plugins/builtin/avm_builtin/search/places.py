@@ -6,7 +6,7 @@ Not here: what is in the files, but for tantivy's own account of them (`meta.jso
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -44,7 +44,7 @@ class Places:
 
     def make(self) -> str:
         """A new place."""
-        place = secrets.token_hex(4)
+        place = os.urandom(4).hex()
         for path in (self._directory, self.path(place)):
             path.mkdir(exist_ok=True)
             _set_mode(path, self._mode | (self._mode & 0o444) >> 2)

@@ -25,9 +25,9 @@ from vfs_core.search import Match
 
 _PORTION = 32
 """Hits whose rows are looked up at a time."""
-_SHARE, _LARGE = 1000, 2000
-"""A first page has so much of what the engine holds, and at most so many hits: the more there are, the closer their
-scores lie, and a page that does not suffice costs more than one that is larger than it need be."""
+_SMALLEST, _SHARE, _LARGEST = 180, 1000, 2000
+"""A first page has so many hits, or such a part of what the engine holds: the more there are, the closer their scores
+lie, and a page that does not suffice costs more than one that is larger than it need be."""
 _ROWS = 50_000
 """Rows that are remembered."""
 
@@ -103,7 +103,8 @@ class Tiers:
             if final:
                 hits = question.ranked(size, holding.upto, hidden)
             else:
-                hits = question.best(max(size, min(holding.documents // _SHARE, _LARGE)), holding.upto)
+                most = min(holding.documents // _SHARE, _LARGEST)
+                hits = question.best(max(size, most, _SMALLEST), holding.upto)
         sums: dict[int, float] = defaultdict(float)
         average = max(holding.tokens, 1) / max(holding.documents, 1)
         for weight, each in zip(question.weights, times, strict=True):

@@ -8,10 +8,9 @@ handed over to the engine (engine.py), which takes as long as a disk needs to be
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from avm_builtin.search.engine import Engine
     from avm_builtin.search.tiers import Tiers
 
-_SPARE, _GROWTH = 60, 8
+_SPARE, _GROWTH = 20, 8
 """Rows beyond what is expected to be taken, and how much larger each next page is."""
 _INERT = frozenset(
     {
@@ -45,8 +44,7 @@ _AT_ONCE = 8
 """How many times as much may wait for the engine while a follower that has fallen behind takes in batch after batch."""
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(NamedTuple):
     """How many documents the FTS5 table may have: before there is an engine (None: there never is one), and after."""
 
     alone: int | None
@@ -62,7 +60,7 @@ MISSING = "pip install tantivy"
 
 def auto(context: SideContext) -> WordSearch:
     """FTS5 alone for small stores and where tantivy is not installed, both tiers for large ones."""
-    return WordSearch(context, Sizes(SMALL if find_spec("tantivy") else None, WAITING))
+    return WordSearch(context, Sizes(SMALL, WAITING))
 
 
 def fts5_alone(context: SideContext) -> WordSearch:
@@ -72,9 +70,13 @@ def fts5_alone(context: SideContext) -> WordSearch:
 
 def tantivy(context: SideContext) -> WordSearch:
     """Both tiers as soon as there is something to hand over."""
-    if not find_spec("tantivy"):
+    if not _is_installed():
         raise MissingExtra(f"the search backend 'tantivy' needs tantivy: {MISSING}")
     return WordSearch(context, Sizes(0, WAITING))
+
+
+def _is_installed() -> bool:
+    return find_spec("tantivy") is not None
 
 
 class WordSearch(SearchBackend):
@@ -95,7 +97,6 @@ class WordSearch(SearchBackend):
             writable=context.writable,
             mode=context.mode,
         )
-
         self._places = Places(f"{context.path}.index", context.mode)
 
     @cached_property
@@ -168,7 +169,7 @@ class WordSearch(SearchBackend):
         return position if not holding.place or self._is_usable(holding) else None
 
     def _is_usable(self, holding: tables.Held) -> bool:
-        if self._alone is None and self.writable:
+        if self.writable and not self._may_grow():
             return False
         try:
             self._engine.snapshot(holding.place, holding.stamp)
@@ -210,7 +211,12 @@ class WordSearch(SearchBackend):
             return False
         waiting, gone = tables.waiting(connection), len(tables.gone(connection))
         most = self._waiting if tables.held(connection).place else self._alone
-        return waiting > most * (_AT_ONCE if behind else 1) or gone > self._waiting
+        due = waiting > most * (_AT_ONCE if behind else 1) or gone > self._waiting
+        return due and self._may_grow()
+
+    def _may_grow(self) -> bool:
+        """Whether there may be an engine; asked only where it matters, for it takes a look at what is installed."""
+        return self._alone is not None and _is_installed()
 
     def _hand_over(self, store: Store) -> None:
         """Move the words from the FTS5 table into the engine, whose commit comes first."""
@@ -249,7 +255,7 @@ class WordSearch(SearchBackend):
         try:
             with self._file.writing() as connection:
                 tables.clear(connection)
-                if self._alone is not None and total > self._alone:
+                if self._alone is not None and total > self._alone and self._may_grow():
                     place = self._engine.begin()
                     with self._engine.writing(place) as writer:
                         _fill(connection, store, writer.put, total, progress)
@@ -301,7 +307,7 @@ class WordSearch(SearchBackend):
 
     def advice(self) -> str:
         """Where tantivy is not installed and the notes have become many."""
-        if find_spec("tantivy") or self.documents() <= SMALL:
+        if self.documents() <= SMALL or _is_installed():
             return ""
         return f"searching so many notes is much faster with tantivy: {MISSING}"
 
