@@ -156,7 +156,7 @@ def test_without_a_file_the_defaults_hold():
     assert load_config(None) == Config()
     assert Config().storage == StorageSettings("sqlite", None, "full")
     assert Config().cache == CacheSettings(8192, 32 * 1024 * 1024)
-    assert Config().search == SearchSettings("fts5", {})
+    assert Config().search == SearchSettings("auto", {})
     assert Config().default_access is None
     assert Config().users is None
 

@@ -246,7 +246,7 @@ _TEMPLATE = """\
 
 # How notes are found by their words.
 #search:
-#  backend: fts5
+#  backend: auto
 #  config: {}
 
 # The model by which notes are found by what they mean: auto (the best that is installed), minilm,

@@ -42,7 +42,7 @@ class StoreSpec(Spec):
 
 @dataclass(frozen=True)
 class SearchSpec(Spec):
-    """A search backend (`vfs_core.search.SearchBackend`)."""
+    """A search backend: `target` makes a `vfs_core.search.SearchBackend` of a `SideContext`."""
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,10 @@ def avm_register_stores() -> list[StoreSpec]:
 def avm_register_search() -> list[SearchSpec]:
     """Lexical search."""
     return [
+        SearchSpec("auto", "avm_builtin.search.words:auto", "Words: English in all forms, Chinese in pairs"),
+        SearchSpec("fts5", "avm_builtin.search.words:fts5_alone", "The same, in SQLite alone"),
         SearchSpec(
-            "fts5", "avm_builtin.search.fts5:Fts5Search", "Words, stemmed English and Chinese bigrams"
+            "tantivy", "avm_builtin.search.words:tantivy", "The same, with tantivy from the first note on"
         ),
     ]
 
