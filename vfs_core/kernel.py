@@ -37,7 +37,7 @@ from vfs_core.providers import Providers
 from vfs_core.reactor import FollowerContext, door_of
 from vfs_core.routing import RouteTable
 from vfs_core.search import SearchBackend
-from vfs_core.semantic import SemanticContext, SemanticIndex
+from vfs_core.semantic import Model, SemanticContext, SemanticIndex
 from vfs_core.session import Session
 from vfs_core.storage import Store, StoreContext
 from vfs_core.suffix import BaseSuffix
@@ -352,14 +352,33 @@ class Kernel:
 
     def semantic(self) -> Runner | None:
         """The runner that keeps the semantic index up with the store; None where there is no embedder."""
-        embedder = self.embedder()
+        embedder, settings = self.embedder(), self.config.embedding
         if not embedder.dimensions:
             return None
+        return self._semantic(embedder, settings.model, settings.config)
+
+    def former_semantic(self, index: SemanticIndex) -> Runner | None:
+        """The runner of the index of a model that was in use before, to be asked until `index` has got as far."""
+        for model in index.former():
+            for name, config in (
+                (model.name, model.config),
+                *((each, {}) for each in self.registry.embedders()),
+            ):
+                try:
+                    embedder = shared(self.registry.load("embedder", name), config)
+                except PluginError:
+                    continue  # no longer installed
+                if embedder.fingerprint == model.fingerprint:
+                    return self._semantic(embedder, name, config)
+        return None
+
+    def _semantic(self, embedder: Embedder, name: str, config: Mapping[str, JSON]) -> Runner:
         vectors = self.config.vectors
 
         def make(upkeep: Upkeep) -> Follower:
             backend: VectorBackend = self.registry.load("vectors", vectors.backend)(vectors.config)
-            context = SemanticContext(upkeep.side({}), embedder, backend)
+            model = Model(embedder.fingerprint, name, config)
+            context = SemanticContext(upkeep.side({}), embedder, backend, model)
             index: SemanticIndex = self.registry.load("follower", SEMANTIC)(context)
             return index
 

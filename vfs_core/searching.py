@@ -35,6 +35,8 @@ EMBED_SECONDS = 1.0
 """How long it goes on embedding what waits, before it answers with what there is."""
 _ROUND_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
 """Of embedding everything: how long in one go, and how long another process that does it is waited for."""
+_FAR = 0.9
+"""The share of notes from which on a new model is asked, and not the former any more."""
 MAX_HITS = 1_000_000
 MAX_STEPS = 10
 _PER_STEP = 0.5
@@ -181,18 +183,16 @@ def _by_words(session: Session, query: str, limit: int, only: Filter) -> tuple[l
 
 def best(query: str, limit: int, checked: Iterator[tuple[Found | None, float]]) -> list[ranking.Scored]:
     """The first `limit` of what an index gives for the words of a query, in order; None stands for what is not kept."""
-    chosen: list[ranking.Scored] = []
+    chosen: list[ranking.Candidate] = []
     enough = max(limit, _PAGE)
     related = False
     for seen, (found, score) in enumerate(checked, 1):
         if found is not None:
-            chosen.append((found, score))
+            chosen.append(ranking.Candidate(found, score))
             related = related or ranking.has_context(found)
         if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
             break
-    if related:
-        chosen = ranking.rerank(query, chosen)
-    return chosen[:limit]
+    return ranking.rank(query, chosen)[:limit]
 
 
 def _matches(
@@ -270,8 +270,13 @@ def _meant(session: Session, query: str, mode: Mode) -> _Meant | None:
     waiting = index.embed(runner, EMBED_SECONDS)
     if waiting:
         kernel.embed_in_background()
-    answer = index.ask(query, visible)
-    return _Meant(answer, behind, index.embedded(visible) if waiting else None)
+    embedded = index.embedded(visible) if waiting else None
+    if embedded is not None and embedded.done < _FAR * embedded.total:
+        former = kernel.former_semantic(index)
+        if former is not None and isinstance(former.follower, SemanticIndex):
+            former.catch_up(CATCH_UP_SECONDS)
+            return _Meant(former.follower.ask(query, visible), behind, embedded)
+    return _Meant(index.ask(query, visible), behind, embedded)
 
 
 def _by_both(
@@ -292,7 +297,7 @@ def _by_both(
     found = {node: name for node, (name, _) in (*words.items(), *near.items())}
     said = {node: score for node, (_, score) in words.items()}
     meaning = {node: each.score for node, each in parts.items()}
-    hits = ranking.fused(
+    hits = ranking.rank(
         query,
         [ranking.Candidate(name, said.get(node, 0.0), meaning.get(node)) for node, name in found.items()],
     )

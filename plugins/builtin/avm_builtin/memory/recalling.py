@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from avm_builtin.memory import tokens
-from avm_builtin.memory.excerpts import excerpt
 from avm_builtin.memory.frames import Frame, on_one_line
+from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
 from vfs_core.errors import Denied, Invalid, NotFound, VersionGone
 from vfs_core.meta import happened_ns
 from vfs_core.moments import DAY_NS, Moment
+from vfs_core.ranking import sequence_of
 from vfs_core.types import as_datetime
 
 if TYPE_CHECKING:
@@ -41,13 +42,7 @@ _HALF_LIFE_DAYS = 30.0
 _SUPERSEDED = 0.5
 """What is left of the score of a note that another supersedes."""
 _OTHER_PROJECT = 0.9
-_LEAST_TEXT = 8
-"""Tokens of a note's text below which it is not shown."""
-_JOINS = 3
-"""Tokens more that a frame may be than its parts: where they meet, they are counted together."""
-_FEW = 150
-"""Tokens that a note may take even where others wait."""
-_NOTE_TOKENS = 40
+_NOTE_TOKENS = 20
 """As short as notes are taken to be when it is decided how many to rank."""
 _MOST = 500
 _REMARK = 200
@@ -106,7 +101,8 @@ def recall(
     ranked = seen.rank(query, wanted, "hybrid", only)
     now = time.time_ns() if seen.moment_ns is None else seen.moment_ns
     candidates = sorted(_weighed(ranked.names, strategy, now), key=lambda each: -each.score)
-    frames = _pack(seen, query, candidates, max_tokens)
+    whole = filter(None, (_framed(seen, each) for each in candidates))
+    frames = pack(whole, query, max_tokens - tokens.count(_header(99, max_tokens)))
     more = len(ranked.names) == wanted
     if frames:
         text, shown = _document(frames, len(candidates), more, max_tokens)
@@ -148,39 +144,7 @@ def importance_of(meta: dict[str, Any]) -> float:
     return min(1.0, max(0.0, float(given)))
 
 
-# --- packing -------------------------------------------------------------------------------------
-
-
-def _pack(
-    session: Session | Retrospect, query: str, candidates: list[_Candidate], max_tokens: int
-) -> list[Frame]:
-    """Frames that fit: each note whole where it is short or room is plenty, else the part that matches."""
-    frames: list[Frame] = []
-    seen: set[str] = set()
-    room = max_tokens - tokens.count(_header(99, max_tokens))
-    open_end: tuple[int, str] | None = None
-    for number, candidate in enumerate(candidates):
-        frame = _framed(session, candidate)
-        if frame is None or frame.text in seen:
-            continue
-        seen.add(frame.text)
-        bare = tokens.count(str(frame._replace(text=""))) + _JOINS
-        if room < bare + _LEAST_TEXT:
-            break
-        share = room - bare
-        if number + 1 < len(candidates):
-            share = min(share, max(_FEW, share // 2))
-        shown = frame._replace(text=excerpt(frame.text, query, share))
-        frames.append(shown)
-        room -= bare + tokens.count(shown.text)
-        if shown.text != frame.text:
-            open_end = len(frames) - 1, frame.text
-    if open_end is not None and room > 0:
-        # What is left goes to the last note that was cut.
-        at, whole = open_end
-        more = excerpt(whole, query, tokens.count(frames[at].text) + room)
-        frames[at] = frames[at]._replace(text=more)
-    return frames
+# --- showing -------------------------------------------------------------------------------------
 
 
 def _framed(session: Session | Retrospect, candidate: _Candidate) -> Frame | None:
@@ -200,15 +164,21 @@ def frame_of(session: Session | Retrospect, found: Found, score: float, meta: Ma
         text = f"(binary, {stat.size:,} bytes)"
     else:
         text = redact(data.decode("utf-8", "replace").strip("\n")).text
-    remarks = []
-    if meta.get("author") not in (None, last.author):
-        remarks.append(f"attributed to {str(meta['author'])[:_REMARK]}")
-    if meta.get("superseded_by"):
-        remarks.append(f"superseded by {str(meta['superseded_by'])[:_REMARK]}")
+    author, by = meta.get("author"), meta.get("superseded_by")
+    remarks = [f"superseded by {str(by)[:_REMARK]}"] if by else []
     if session.moment_ns is not None:
         remarks.append(f"as of {as_datetime(session.moment_ns).astimezone():%Y-%m-%d %H:%M}")
-    moment = happened_ns(meta, stat.modified_ns)
-    return Frame(path, score, last.author, last.door, moment, text, tuple(remarks))
+    return Frame(
+        path,
+        score,
+        last.author,
+        last.door,
+        happened_ns(meta, stat.modified_ns),
+        text,
+        remarks=tuple(remarks),
+        speaker="" if author in (None, last.author) else str(author)[:_REMARK],
+        sequence=sequence_of(found),
+    )
 
 
 def _header(items: int, count: int) -> str:
@@ -218,7 +188,7 @@ def _header(items: int, count: int) -> str:
 def _document(frames: list[Frame], matches: int, more: bool, max_tokens: int) -> tuple[str, int]:
     """Header and as many of the frames as fit, mostly all, and how many these are."""
     for shown in range(len(frames), 0, -1):
-        body = "\n".join(map(str, frames[:shown]))
+        body = text_of(frames[:shown])
         text = _header(shown, tokens.count(body)) + body
         if tokens.count(text) > max_tokens:
             continue
