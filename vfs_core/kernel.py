@@ -26,7 +26,17 @@ from vfs_core.config import (
     resolve,
 )
 from vfs_core.embedding import Embedder, shared
-from vfs_core.errors import Denied, NoSpace, NotFound, PluginError, ReadOnly, StoreBusy, StoreError, VfsError
+from vfs_core.errors import (
+    Denied,
+    NoSpace,
+    NotFound,
+    PluginError,
+    ReadOnly,
+    StoreBusy,
+    StoreError,
+    StoreReplaced,
+    VfsError,
+)
 from vfs_core.follower import BATCH, Follower, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
 from vfs_core.moments import DAY_NS
@@ -439,7 +449,7 @@ class Kernel:
         runner = self.follower(name)
         try:
             return runner.catch_up(seconds)
-        except (ReadOnly, NoSpace, StoreBusy):
+        except (ReadOnly, NoSpace, StoreBusy, StoreReplaced):
             return runner.behind()
 
     def _act_for(self, follower: str, agent: str) -> Session:
@@ -507,12 +517,12 @@ class Kernel:
             return
 
     def _follow(self) -> None:
-        """Let followers take in a little that is new; a lot is left to whoever reads what they make."""
+        """Let followers take in what is new, for a little while; beginning with a large store is left to others."""
         if self._store is None or not self._store.writable:
             return
         for runner in self.followers(at_close=True):
             try:
-                if runner.behind() <= BATCH:
+                if runner.follower.cursor() is not None or runner.behind() <= BATCH:
                     runner.catch_up(_CLOSING_SECONDS)
             except VfsError:
                 raise
