@@ -81,6 +81,8 @@ class SemanticIndex(Follower):
         """Embed what waits, the newest first, for about so many seconds; returns how many parts wait still.
 
         `runner` is the one that keeps this index up with its store. Nothing is done while another process does it.
+        `progress` is called after every batch, and now and then while files are made of it: what it raises ends this,
+        and nothing is lost.
         """
 
     @abstractmethod

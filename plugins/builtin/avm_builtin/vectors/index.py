@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -22,7 +23,7 @@ from avm_builtin.search.side import Damaged, SideFile
 from avm_builtin.vectors import base, building, tables
 from avm_builtin.vectors.answer import Compared
 from avm_builtin.vectors.base import Generation, Opened, open_generation
-from avm_builtin.vectors.state import State
+from avm_builtin.vectors.state import STORED, State
 from avm_builtin.vectors.work import embed_waiting
 from vfs_core import journal
 from vfs_core.errors import NoSpace, StoreBusy
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 _TAIL_MOST = 2_000
 """Vectors beside the base, or a fifth of what is in it, from which on it is made anew."""
 _TAIL_SHARE = 0.2
+_SAMPLES = 16
+"""Vectors of a base that are compared with those of the side file before it is used."""
+_PATIENCE = 600.0
+"""Seconds until it is tried again to make a base where there was no space for it."""
 _QUERIES = 128
 """Queries whose vectors are remembered."""
 
@@ -58,11 +63,15 @@ class VectorIndex(SemanticIndex):
         )
         self._lock = threading.RLock()
         self._state: State | None = None
-        self._place: tuple[int, int] | None = None
+        self._known: tuple[bytes, Generation | None] | None = None
+        """Which side file the state is of, and the generation that it was offered to begin with."""
         backend = context.backend
         self._backend = (
-            f"{type(backend).__module__}.{type(backend).__qualname__} {json.dumps(dict(backend.config))}"
+            f"{type(backend).__module__}.{type(backend).__qualname__} {backend.format}"
+            f" {json.dumps(dict(backend.config), sort_keys=True)}"
         )
+        self._tidy = False
+        self._not_before = 0.0
         self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._working = threading.Lock()
 
@@ -73,14 +82,12 @@ class VectorIndex(SemanticIndex):
         query = self._encoded(text)
         with self._lock:
             state = self._present()
-            return Compared(state, query, state.visible(visible))
+            return Compared(state.entries(), query, state.seen(visible))
 
     def embedded(self, visible: Visible) -> Embedded:
         """As the contract says."""
         with self._lock:
-            state = self._present()
-            mask = state.visible(visible)
-            done = set(np.unique(state.column("node")[mask]).tolist())
+            done = self._present().seen(visible).nodes()
         with self._file.reading() as connection:
             if connection is None:
                 return Embedded(0, 0)
@@ -88,8 +95,11 @@ class VectorIndex(SemanticIndex):
                 "SELECT DISTINCT c.node, d.within, o.own FROM chunk c JOIN name n ON n.node = c.node"
                 " JOIN directory d ON d.id = n.directory JOIN node o ON o.id = c.node WHERE c.vector IS NULL"
             )
-            waiting = {node for node, within, own in rows if (within, own) in visible}
-        return Embedded(len(done - waiting), len(done | waiting))
+            waiting = np.array(
+                sorted({node for node, within, own in rows if (within, own) in visible}), np.int64
+            )
+        some = len(np.intersect1d(done, waiting, assume_unique=True))
+        return Embedded(len(done) - some, len(done) + len(waiting) - some)
 
     def _encoded(self, text: str) -> NDArray[np.float32]:
         known = self._queries.get(text)
@@ -103,16 +113,31 @@ class VectorIndex(SemanticIndex):
 
     def _present(self) -> State:
         """The state as the side file is now. For who holds the lock."""
-        dimensions = self.context.embedder.dimensions
+        state = None
         with self._file.reading() as connection:
-            if connection is None or tables.cursor(connection) is None:
-                self._state = None
-                return State(dimensions)
-            state, place = self._state, self._file.identity
-            if state is None or self._place != place or not state.catch_up(connection):
-                state = State.loaded(dimensions, connection, *self._opened_base(connection))
-                self._state, self._place = state, place
-            return state
+            if connection is not None and tables.cursor(connection) is not None:
+                with connection:  # one transaction: what is read must be of one moment
+                    state = self._brought_up(connection)
+        self._state = state
+        return State(self.context.embedder.dimensions) if state is None else state
+
+    def _brought_up(self, connection: apsw.Connection) -> State:
+        position = tables.position(connection)
+        generation = tables.bases(connection).get(self._backend)
+        known = position.file, generation
+        state = self._state
+        if (
+            state is None
+            or self._known != known
+            or not position.kept <= state.revision <= position.number
+            or state.struck_out > max(_TAIL_MOST, state.tail_rows - state.struck_out)
+        ):
+            opened = None if generation is None else self._opened(connection, generation)
+            self._state = state = None  # the old one goes first: there may be no room for two
+            state = State.loaded(self.context.embedder.dimensions, connection, opened)
+            self._known = known
+        state.catch_up(connection, position.number)
+        return state
 
     # --- embedding -------------------------------------------------------------------------------
 
@@ -125,10 +150,11 @@ class VectorIndex(SemanticIndex):
             if lease is None or not lease.acquire():
                 return self.waiting()
             try:
+                self._tidy_up()
                 left = embed_waiting(
                     self._file, runner.store, self.context.embedder, runner, seconds, progress
                 )
-                self._renew_base(runner)
+                self._renew_base(runner, (lambda: None) if progress is None else lambda: progress(0, left))
                 return left
             finally:
                 lease.release()
@@ -150,36 +176,53 @@ class VectorIndex(SemanticIndex):
 
     # --- the base --------------------------------------------------------------------------------
 
-    def _opened_base(self, connection: apsw.Connection) -> tuple[Generation | None, Opened | None]:
-        """The base, if there is one that holds all that the side file no longer tells."""
-        path, context = self._file.path, self.context
-        generation = tables.base(connection)
-        if path is None or generation is None or generation.backend != self._backend:
-            return None, None
-        opened = open_generation(path, generation, context.backend, context.embedder.dimensions)
-        return (generation, opened) if opened is not None else (None, None)
+    def _opened(self, connection: apsw.Connection, generation: Generation) -> Opened | None:
+        """The files of a generation, if they say what the side file says."""
+        path, dimensions = self._file.path, self.context.embedder.dimensions
+        opened = None if path is None else open_generation(path, generation, self.context.backend, dimensions)
+        if opened is None:
+            return None
+        samples = []
+        for entry in opened.entries[:: max(1, len(opened.entries) // _SAMPLES)]:
+            place = int(entry["node"]), int(entry["start"]), int(entry["length"])
+            vectors = tables.vectors_at(connection, *place, generation.revision)
+            if len(vectors) == 1:
+                samples.append((int(entry["row"]), np.frombuffer(vectors[0], STORED).astype(np.float32)))
+        return opened if base.says(opened, samples) else None
 
-    def _renew_base(self, runner: Runner) -> None:
+    def _renew_base(self, runner: Runner, pause: Callable[[], None]) -> None:
         """Make the base anew where much has been embedded since. Where there is no space, things go on without."""
         path = self._file.path
-        if path is None:
+        if path is None or time.monotonic() < self._not_before:
             return
         with self._lock:
             state = self._present()
-            late, known = len(state.tail), state.base_rows
-            number = 1 + (state.generation.number if state.generation is not None else 0)
-        if late <= max(_TAIL_MOST, _TAIL_SHARE * known):
+            late, rows = state.tail_rows - state.struck_out, state.base_rows
+        if late <= max(_TAIL_MOST, _TAIL_SHARE * rows):
             return
+        self._tidy = False
         try:
-            generation = building.build(
-                self._file, path, self.context, self._backend, max(number, base.newest(path) + 1)
-            )
-        except OSError:
-            return
-        if generation is not None:
             with runner.holding(), self._file.writing() as connection:
-                tables.set_base(connection, generation)
-            base.remove_others(path, generation.number)
+                revision = tables.next_revision(connection)
+            generation = building.build(self._file, path, self.context, self._backend, revision, pause)
+            with runner.holding(), self._file.writing() as connection:
+                if tables.set_base(connection, generation, _TAIL_MOST, _TAIL_SHARE):
+                    base.publish(path, revision)
+        except (OSError, NoSpace):
+            self._not_before = time.monotonic() + _PATIENCE
+        finally:
+            self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        """Remove files of generations that do not count, or were never finished. For who holds the lease to embed."""
+        path = self._file.path
+        if path is None or self._tidy:
+            return
+        with self._file.reading() as connection:
+            counting = () if connection is None else tables.bases(connection).values()
+            keep = [generation.revision for generation in counting]
+        base.remove_others(path, keep)
+        self._tidy = True
 
     # --- following -------------------------------------------------------------------------------
 
@@ -223,7 +266,7 @@ class VectorIndex(SemanticIndex):
         """Throw all files of this model away."""
         self._file.discard()
         if self._file.path is not None:
-            base.remove_others(self._file.path, None)
+            base.remove_others(self._file.path, ())
 
     def scrub(self) -> bool:
         """Rewrite the side file without what was freed in it, and remove the base, which may hold it.
@@ -235,9 +278,9 @@ class VectorIndex(SemanticIndex):
                 Path(path).unlink()
         try:
             with self._file.writing() as connection:
-                tables.drop_base(connection)
+                tables.drop_bases(connection)
             if self._file.path is not None:
-                base.remove_others(self._file.path, None)
+                base.remove_others(self._file.path, ())
             return self._file.scrub()
         except (Damaged, StoreBusy, NoSpace):
             return False
