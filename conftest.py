@@ -2,8 +2,8 @@
 
 Isolation: each test has an empty HOME of its own and neither XDG_* nor AVM_* variables, so that no
 test ever meets the store or the configuration of whoever runs it. Only the settings of the tests
-themselves stay (AVM_TEST_*, AVM_NO_SKIP, AVM_SOAK). No test loads an embedding model unless it asks for one: it
-takes AVM_EMBEDDER=none out of the environment.
+themselves stay (AVM_TEST_*, AVM_NO_SKIP, AVM_SOAK). No test loads an embedding model unless it asks for one, with the
+fixture `models`.
 
 AVM_NO_SKIP=1: a skipped test fails the session, since a test that CI skips is a test that nobody runs.
 """
@@ -19,34 +19,46 @@ import pytest
 _KEPT = ("AVM_TEST_", "AVM_NO_SKIP", "AVM_SOAK")
 
 
-def _isolate(patch: pytest.MonkeyPatch, home: Path, cache: Path) -> None:
+def _isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name in os.environ:
         if name.startswith("XDG_") or (name.startswith("AVM_") and not name.startswith(_KEPT)):
             patch.delenv(name)
     patch.setenv("HOME", str(home))
     patch.setenv("AVM_EMBEDDER", "none")
-    patch.setenv("XDG_CACHE_HOME", str(cache))
-
-
-@pytest.fixture(scope="session")
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all: exporting a model takes longer than most tests."""
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _isolated_session(tmp_path_factory: pytest.TempPathFactory, _cache: Path) -> Iterator[None]:
+def _isolated_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """For the fixtures that live longer than a test."""
     with pytest.MonkeyPatch.context() as patch:
-        _isolate(patch, tmp_path_factory.mktemp("home"), _cache)
+        _isolate(patch, tmp_path_factory.mktemp("home"))
         yield
 
 
 @pytest.fixture(autouse=True)
-def _isolated_test(tmp_path_factory: pytest.TempPathFactory, _cache: Path) -> Iterator[None]:
+def _isolated_test(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        _isolate(patch, tmp_path_factory.mktemp("home"), _cache)
+        _isolate(patch, tmp_path_factory.mktemp("home"))
         yield
+
+
+@pytest.fixture(scope="session")
+def onnx_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An XDG cache directory with the ONNX file of MiniLM in it, made once."""
+    from avm_builtin.embedders.minilm import MiniLM
+
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache))
+        MiniLM({"engine": "onnx"}).encode(["made"], "query")
+    return cache
+
+
+@pytest.fixture
+def models(onnx_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedding models that are installed, as a user has them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(onnx_cache))
+    monkeypatch.delenv("AVM_EMBEDDER")
 
 
 def pytest_configure(config: pytest.Config) -> None:

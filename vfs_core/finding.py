@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vfs_core.errors import Invalid
+from vfs_core.errors import Invalid, PluginError
 from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of, split
+from vfs_core.searching import embedded
 from vfs_core.storage import Found, Operation
-from vfs_core.types import SYMMETRIC_LINKS, Kind, Link
+from vfs_core.types import MENTION, SYMMETRIC_LINKS, Kind, Link
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -37,32 +38,62 @@ class Stats:
     durability: str
     search: str
     behind: int
+    embedder: str
+    embedded: int
+    embeddable: int
 
 
 def check_link(kind: str, weight: float) -> None:
     """Raise Invalid for a link kind that is not a word, or a weight that is not a positive number."""
     if not kind.isidentifier() or not kind.islower():
         raise Invalid(f"a link's kind is a lower-case word such as 'related', not {kind!r}")
+    refuse_mention(kind)
     if not (math.isfinite(weight) and weight > 0):
         raise Invalid(f"a link's weight is a positive number, not {weight!r}")
+
+
+def refuse_mention(kind: str | None) -> None:
+    """Raise Invalid for the kind of links that only follow from what notes say."""
+    if kind == MENTION:
+        raise Invalid(f"links of the kind {MENTION!r} follow from what a note says: write [[name]] in it")
+
+
+def kinds_between(session: Session, source: str, target: str) -> list[str]:
+    """The kinds of the links from one path to another that somebody has made; unjudged."""
+    store = session.store
+    start, end = store.find(source).stat, store.find(target).stat
+    if start is None or end is None:
+        return []
+    rows = store.links(start.id)
+    return sorted({row.kind for row in rows if (row.source, row.target) == (start.id, end.id)} - {MENTION})
 
 
 def links(session: Session, found: Found) -> list[Link]:
     """The links of a node, to what the agent may read."""
     assert found.stat is not None
+    result = {
+        link if link.source == found.path else Link(link.target, link.kind, link.source, link.weight)
+        for link in neighbours(session, found)
+        if link.source == found.path or link.kind in SYMMETRIC_LINKS
+    }
+    return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def neighbours(session: Session, found: Found) -> list[Link]:
+    """All links from and to a node, as they were made, from and to what the agent may read."""
+    assert found.stat is not None
     me, judge = found.stat.id, session.judge
-    rows = [row for row in judge.store.links(me) if row.source == me or row.kind in SYMMETRIC_LINKS]
-    others = {row.target if row.source == me else row.source for row in rows}
-    paths: dict[int, str] = {}
+    rows = judge.store.links(me)
+    others = {row.target if row.source == me else row.source for row in rows} - {me}
+    paths: dict[int, str] = {me: found.path}
     for other in judge.store.nodes(sorted(others)):
         if other.stat is not None and judge.allows(Operation.READ, other):
             paths.setdefault(other.stat.id, other.path)
-    result = {
-        Link(found.path, row.kind, paths[end], row.weight)
+    return [
+        Link(paths[row.source], row.kind, paths[row.target], row.weight)
         for row in rows
-        if (end := row.target if row.source == me else row.source) in paths
-    }
-    return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+        if row.source in paths and row.target in paths
+    ]
 
 
 def latest(session: Session, since_ns: int, under: str) -> Iterator[tuple[Found, int]]:
@@ -171,4 +202,16 @@ def stats(session: Session) -> Stats:
     return Stats(
         agent, store.location, notes, size, private, len(tag_counts(session)), store.writable,
         kernel.config.storage.durability, kernel.config.search.backend, kernel.search().behind(),
+        *_embedding(session),
     )  # fmt: skip
+
+
+def _embedding(session: Session) -> tuple[str, int, int]:
+    """The embedder and why it is that one, and how many notes of how many are embedded."""
+    try:
+        embedder = session.kernel.embedder()
+        done = embedded(session)
+    except PluginError as error:
+        return f"{session.kernel.config.embedding.model}: {error}", 0, 0
+    name = f"{session.kernel.config.embedding.model}: {embedder.reason}"
+    return (name, 0, 0) if done is None else (name, done.done, done.total)

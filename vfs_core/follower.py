@@ -225,6 +225,13 @@ class Runner:
             self.follower.discard()
             lease.sequence = 0
 
+    def rebuild_anew(self, progress: Progress | None = None) -> None:
+        """Throw everything away, and derive it anew, waiting for whoever holds the lease."""
+        with self.holding() as lease:
+            self.follower.discard()
+            lease.sequence = 0
+            self._rebuild(lease, progress)
+
     def rebuild(self, progress: Progress | None = None) -> None:
         """Derive everything anew, waiting for whoever holds the lease."""
         with self.holding() as lease:
@@ -258,7 +265,9 @@ class Runner:
             chain = self.store.chain_at(position) or b""
             self.follower.apply(changes, self.store, Cursor(self.store.uuid, position, chain))
             lease.sequence = position
-            if len(changes) < BATCH or time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
+                return
+            if len(changes) < BATCH and self.store.bell.head <= position:  # a reactor has just added rows
                 return
 
     def _matches(self, cursor: Cursor) -> bool:

@@ -92,10 +92,12 @@ def mend(session: Session) -> dict[str, int]:
     mended = kernel.writable_store().mend(session.origin)
     if mended:
         kernel.drop_caches()
-    wrong = index_errors(session)
-    if wrong:
-        kernel.search().rebuild()
-        mended["notes in the index"] = len(wrong.missing | wrong.surplus)
+    for runner in kernel.derived():
+        wrong = index_errors(runner)
+        if wrong:
+            runner.rebuild()
+            name = "index" if runner is kernel.search() else "index of meanings"
+            mended[f"notes in the {name}"] = len(wrong.missing | wrong.surplus)
     return mended
 
 
@@ -135,6 +137,10 @@ def _shown(view: View, row: Change) -> Change | None:
     known = hindsight.known_node(view, row.node)
     if known is None or not (known.owned or row.sequence > known.floor):
         return None
+    if row.operation in (journal.LINK, journal.UNLINK):
+        target = (row.details or {}).get("target")
+        if target is not None and hindsight.known_node(view, target) is None:
+            return None  # that something was linked tells that it is there
     if known.owned:
         return row
     return row._replace(path=known.path, old_path=None, details=None)

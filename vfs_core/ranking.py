@@ -1,72 +1,80 @@
-"""The order of what was found, once it is known whose notes these are and what they stand beside.
+"""The order of what was found: words and meaning together, and what notes stand beside.
 
 An index scores each note alone. What a note says is often completed by those before and after it: an answer follows
-its question. So hits that belong together, in order (`session` or `thread` in the metadata, else one folder's notes
-of one day), raise each other; a question that names an author or a date raises the notes that are theirs.
-Only hits count that the agent sees, so what it cannot see changes nothing. Not here: finding, and who may see what.
+its question. So candidates that belong together, in order (`session` or `thread` in the metadata, else one folder's
+notes of one day), raise each other; a question that names an author or a date raises the notes that are theirs.
+Only candidates count, which the agent sees, so what it cannot see changes nothing. Not here: finding candidates, who
+may see what, and what the scores of the hits mean (`confidence.py`).
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple, TypeAlias
 
+from vfs_core import confidence
 from vfs_core.asked import Question, question
 from vfs_core.storage import Found
 from vfs_core.types import JSON
 
 DEPTH = 100
-"""Visible hits that are put in order together. Measured on dialogues: 50 lose 2.5 points of R@10, 200 add none."""
+"""Visible hits by words, and as many by meaning, that are put in order together. Measured on dialogues: 50 lose 2.5
+points of R@10, 200 add none."""
 
 Scored: TypeAlias = tuple[Found, float]
 """A hit and its score in [0, 1]."""
 
-# The shares and factors below are round numbers on a plateau: on dialogues (LoCoMo, development half) twice or half of
-# each costs 1.3 points of R@10 at the most, and none of them touches notes without metadata.
-_NEIGHBOURS = (0.15, 0.1, 0.05)
-"""How much of a hit's evidence goes to the hits beside it: the next, the one after it, the third."""
-_BEST = 0.2
-"""How much of its best hit's evidence goes to all hits of a sequence."""
-_NAMED = 1.5
+
+class Candidate(NamedTuple):
+    """A note that may be what is asked for, with what the indexes say of it."""
+
+    found: Found
+    words: float = 0.0
+    """The score of the index of words, in [0, 1]; 0: none of the words is in it."""
+    meaning: float | None = None
+    """By how many standard deviations it is nearer to the question than notes mostly are; None: it has no vector."""
+
+
+# The shares and factors below are round numbers on plateaus: on dialogues (LoCoMo, development half) a third more or
+# less of any costs 0.5 points of R@10 at the most, and all but the first two touch nothing without metadata.
+_MEANING = 0.4
+"""What a standard deviation of meaning counts, as odds: as much as a word that two of a hundred notes have, or so."""
+_USUAL = 1.0
+"""Standard deviations that mean nothing: every sixth note is as near."""
+_BEFORE = (0.35, 0.25, 0.05)
+"""How much of a candidate's evidence goes to what follows it: an answer has its question's words beside its own."""
+_AFTER = (0.15, 0.1)
+"""How much of it goes to what came before."""
+_BEST = 0.4
+"""How much of its best candidate's evidence goes to all of a sequence."""
+_REMARK = 40
+"""Bytes at which half is taken off in a session or thread: who talks says much in passing that answers nothing."""
+_NAMED = 1.75
 """By how much the evidence for a note grows if the question names its author."""
-_DATED = 1.5
+_DATED = 2.0
 """By how much it grows if the question names a time in which it lies."""
 _CERTAIN = 1 - 1e-9
 _SHORT = 500
 """Characters of metadata that are worth remembering what they say."""
 
 
-class Candidate(NamedTuple):
-    """What the indexes say of a note.
-
-    `words` is the score in [0, 1) of the search backend, 0 where it has none of the words. `meaning` counts standard
-    deviations above what else the agent sees (`vfs_core.semantic.Near`); None: it is not embedded.
-    """
-
-    found: Found
-    words: float
-    meaning: float | None
-
-
-def fused(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
-    """The order of what both indexes have found."""
-    hits = []
-    for found, words, meaning in candidates:
-        odds = _odds(words) + (0.0 if meaning is None else math.exp(min(meaning, 12.0) - 4))
-        hits.append((found, odds / (1 + odds)))
-    return rerank(query, sorted(hits, key=lambda hit: -hit[1]))
-
-
 class _Context(NamedTuple):
-    """What the metadata of a hit says about its place among others."""
+    """What the metadata of a candidate says about its place among others."""
 
     sequence: tuple[str, str | int] | None
     moment: tuple[str, int, int]
     boost: float
+
+
+def sequence_of(found: Found) -> tuple[str, str | int] | None:
+    """What a note belongs to, in order, if anything: its session or thread, else its folder on its day."""
+    sequence, _, time = _said_by(found.meta_json)
+    if sequence is None and time:
+        return time[:10], found.parent
+    return sequence
 
 
 def has_context(found: Found) -> bool:
@@ -75,22 +83,37 @@ def has_context(found: Found) -> bool:
     return '"session"' in meta or '"thread"' in meta or '"time"' in meta or '"author"' in meta
 
 
-def rerank(query: str, hits: Sequence[Scored]) -> list[Scored]:
-    """The hits in their final order, with scores that fall. Of equals, the one that came first stays so.
+def rank(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
+    """The candidates in their final order, with scores that fall. Of equals, the one that came first stays so.
 
-    Scores in [0, 1] are added up as odds: those of a sum under a half-way curve, as backends give, are that sum again.
+    The first score is about the probability that the first is what was asked for; the others fall from there.
     """
     asked = question(query)
     names = cache(asked.names)
-    contexts = [_context(found, asked, names) for found, _ in hits]
-    gathered = _gathered(contexts, [_odds(score) for _, score in hits])
-    final = [odds * context.boost for odds, context in zip(gathered, contexts, strict=True)]
-    order = sorted(range(len(hits)), key=lambda index: -final[index])
-    return [(hits[index][0], final[index] / (1 + final[index])) for index in order]
+    alone = [_evidence(each) for each in candidates]
+    contexts = [_context(each.found, asked, names) for each in candidates]
+    gathered = _gathered(contexts, alone)
+    final = [evidence * context.boost for evidence, context in zip(gathered, contexts, strict=True)]
+    order = sorted(range(len(final)), key=lambda index: -final[index])
+    scores = confidence.scores(
+        [final[index] for index in order],
+        [candidates[index].words for index in order],
+        [candidates[index].meaning for index in order],
+    )
+    return [(candidates[index].found, score) for index, score in zip(order, scores, strict=True)]
+
+
+def _evidence(candidate: Candidate) -> float:
+    """Odds, which add up: a sum under a half-way curve, as backends give, is that sum again as odds."""
+    words = min(candidate.words, _CERTAIN)
+    odds = words / (1 - words)
+    if candidate.meaning is None or candidate.meaning <= _USUAL:
+        return odds
+    return odds + _MEANING * (candidate.meaning - _USUAL)
 
 
 def _gathered(contexts: Sequence[_Context], alone: Sequence[float]) -> list[float]:
-    """The evidence for each hit, with what its neighbours and its sequence add."""
+    """The evidence for each candidate, with what its neighbours and its sequence add."""
     sequences: dict[tuple[str, str | int], list[int]] = defaultdict(list)
     for index, context in enumerate(contexts):
         if context.sequence is not None:
@@ -100,12 +123,13 @@ def _gathered(contexts: Sequence[_Context], alone: Sequence[float]) -> list[floa
         if len(members) == 1:
             continue
         members.sort(key=lambda index: contexts[index].moment)
-        best = max(alone[index] for index in members)
+        best = _BEST * max(alone[index] for index in members)
         for place, index in enumerate(members):
-            together[index] += _BEST * best
-            for share, other in zip(_NEIGHBOURS, members[place + 1 :], strict=False):
-                together[index] += share * alone[other]
+            together[index] += best
+            for share, other in zip(_BEFORE, members[place + 1 :], strict=False):
                 together[other] += share * alone[index]
+            for share, other in zip(_AFTER, members[place + 1 :], strict=False):
+                together[index] += share * alone[other]
     return together
 
 
@@ -119,14 +143,19 @@ class _Said(NamedTuple):
 
 def _context(found: Found, asked: Question, names: Callable[[str], bool]) -> _Context:
     assert found.stat is not None
-    meta = found.meta_json
-    sequence, author, time = _said(meta) if len(meta) <= _SHORT else _said.__wrapped__(meta)
+    stat = found.stat
+    sequence, author, time = _said_by(found.meta_json)
     boost = _NAMED if author and names(author) else 1.0
     if time and asked.means(time):
         boost *= _DATED
-    if sequence is None and time:
-        return _Context((time[:10], found.parent), (time, found.stat.created_ns, found.stat.id), boost)
-    return _Context(sequence, (time, found.stat.created_ns, found.stat.id), boost)
+    moment = time, stat.created_ns, stat.id
+    if sequence is not None:
+        return _Context(sequence, moment, boost * stat.size / (stat.size + _REMARK))
+    return _Context((time[:10], found.parent) if time else None, moment, boost)
+
+
+def _said_by(meta_json: str) -> _Said:
+    return _said(meta_json) if len(meta_json) <= _SHORT else _said.__wrapped__(meta_json)
 
 
 @lru_cache(maxsize=1 << 13)
@@ -140,8 +169,3 @@ def _said(meta_json: str) -> _Said:
             sequence = key, str(value)
             break
     return _Said(sequence, author if isinstance(author, str) else "", time if isinstance(time, str) else "")
-
-
-def _odds(score: float) -> float:
-    score = min(score, _CERTAIN)
-    return score / (1 - score)

@@ -7,6 +7,7 @@ what the caller asked for, and more are taken until there are enough. What bring
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar, get_a
 
 from vfs_core import ranking
 from vfs_core.errors import Denied, Invalid, MissingExtra, NotFound, VfsError
+from vfs_core.follower import Progress, Runner
 from vfs_core.meta import happened_ns, tags_of
 from vfs_core.path import is_within
 from vfs_core.search import SearchQuery
@@ -31,6 +33,10 @@ CATCH_UP_SECONDS = 2.0
 """How long a search waits for an index to take in what is new."""
 EMBED_SECONDS = 1.0
 """How long it goes on embedding what waits, before it answers with what there is."""
+_ROUND_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
+"""Of embedding everything: how long in one go, and how long another process that does it is waited for."""
+_FAR = 0.9
+"""The share of notes from which on a new model is asked, and not the former any more."""
 MAX_HITS = 1_000_000
 MAX_STEPS = 10
 _PER_STEP = 0.5
@@ -172,18 +178,21 @@ def rank(session: Session, query: str, limit: int, mode: Mode, only: Filter) -> 
 
 def _by_words(session: Session, query: str, limit: int, only: Filter) -> tuple[list[ranking.Scored], int]:
     matches, behind = _matches(session, query, limit, only)
-    chosen: list[ranking.Scored] = []
+    return best(query, limit, _checked(session.judge, matches, max(limit, _PAGE), only.keeps)), behind
+
+
+def best(query: str, limit: int, checked: Iterator[tuple[Found | None, float]]) -> list[ranking.Scored]:
+    """The first `limit` of what an index gives for the words of a query, in order; None stands for what is not kept."""
+    chosen: list[ranking.Candidate] = []
     enough = max(limit, _PAGE)
     related = False
-    for seen, (found, score) in enumerate(_checked(session.judge, matches, enough, only.keeps), 1):
+    for seen, (found, score) in enumerate(checked, 1):
         if found is not None:
-            chosen.append((found, score))
+            chosen.append(ranking.Candidate(found, score))
             related = related or ranking.has_context(found)
         if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
             break
-    if related:
-        chosen = ranking.rerank(query, chosen)
-    return chosen[:limit], behind
+    return ranking.rank(query, chosen)[:limit]
 
 
 def _matches(
@@ -199,6 +208,45 @@ def _matches(
 # --- by what is meant, and by both ---------------------------------------------------------------
 
 
+def embed(session: Session, progress: Progress | None) -> int:
+    """Embed until nothing waits; returns how many parts of notes are embedded since."""
+    index, runner = _index(session)
+    if index is None or runner is None:
+        return 0
+    runner.catch_up(CATCH_UP_SECONDS)
+    before = index.waiting()
+    while left := index.embed(runner, _ROUND_SECONDS, progress):
+        if not session.store.writable:
+            break
+        time.sleep(_PAUSE_SECONDS if left else 0)
+    return max(0, before - index.waiting())
+
+
+def save_vectors(session: Session) -> None:
+    """Have the semantic index write what it writes once in a while."""
+    index, runner = _index(session)
+    if index is not None and runner is not None and index.writable:
+        index.settle(runner)
+
+
+def embedded(session: Session) -> Embedded | None:
+    """How many of the notes that the agent sees are embedded; None without a model."""
+    index, runner = _index(session)
+    if index is None or runner is None:
+        return None
+    runner.catch_up(CATCH_UP_SECONDS)
+    return index.embedded(session.judge.visible())
+
+
+def _index(session: Session) -> tuple[SemanticIndex | None, Runner | None]:
+    runner = session.kernel.semantic()
+    if runner is None:
+        return None, None
+    index = runner.follower
+    assert isinstance(index, SemanticIndex)
+    return index, runner
+
+
 class _Meant(NamedTuple):
     """What the semantic index says to a query."""
 
@@ -210,22 +258,25 @@ class _Meant(NamedTuple):
 def _meant(session: Session, query: str, mode: Mode) -> _Meant | None:
     """Ask the semantic index. None where there is no model, and words do; raises MissingExtra where they do not."""
     kernel = session.kernel
-    runner = kernel.semantic()
-    if runner is None:
+    index, runner = _index(session)
+    if index is None or runner is None:
         if mode == "hybrid":
             return None
         embedder = kernel.embedder()
         cure = f"; type: {embedder.advice}" if embedder.advice else ""
         raise MissingExtra(f"nothing can be found by what it means: {embedder.reason}{cure}")
     visible = session.judge.visible()
-    index = runner.follower
-    assert isinstance(index, SemanticIndex)
     behind = runner.catch_up(CATCH_UP_SECONDS)
     waiting = index.embed(runner, EMBED_SECONDS)
     if waiting:
         kernel.embed_in_background()
-    answer = index.ask(query, visible)
-    return _Meant(answer, behind, index.embedded(visible) if waiting else None)
+    embedded = index.embedded(visible) if waiting else None
+    if embedded is not None and embedded.done < _FAR * embedded.total:
+        former = kernel.former_semantic(index)
+        if former is not None and isinstance(former.follower, SemanticIndex):
+            former.catch_up(CATCH_UP_SECONDS)
+            return _Meant(former.follower.ask(query, visible), behind, embedded)
+    return _Meant(index.ask(query, visible), behind, embedded)
 
 
 def _by_both(
@@ -246,7 +297,7 @@ def _by_both(
     found = {node: name for node, (name, _) in (*words.items(), *near.items())}
     said = {node: score for node, (_, score) in words.items()}
     meaning = {node: each.score for node, each in parts.items()}
-    hits = ranking.fused(
+    hits = ranking.rank(
         query,
         [ranking.Candidate(name, said.get(node, 0.0), meaning.get(node)) for node, name in found.items()],
     )
@@ -271,7 +322,7 @@ def _checked(
     judge: Judge, matches: Iterator[tuple[int, T]], size: int, keeps: Callable[[Found], bool]
 ) -> Iterator[tuple[Found | None, T]]:
     """For each node that the agent may find, the first name that is kept, if any; looked up page by page."""
-    fresh = _first_of_each(matches)
+    fresh = first_of_each(matches)
     while page := list(islice(fresh, size)):
         names: dict[int, list[Found]] = {}
         for found in judge.store.nodes([node for node, _ in page]):
@@ -283,7 +334,7 @@ def _checked(
         size = max(size, ranking.DEPTH - size)
 
 
-def _first_of_each(matches: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
+def first_of_each(matches: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
     """One match for each node: hard links match more than once."""
     seen: set[int] = set()
     for node, value in matches:

@@ -8,14 +8,36 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from vfs_core.embedding import Embedder
 from vfs_core.follower import Follower, Progress, Runner
 from vfs_core.search import SideContext
+from vfs_core.types import JSON
 from vfs_core.vectors import VectorBackend
 from vfs_core.visibility import Visible
+
+KIND = "vectors"
+"""The files of an index stand beside the store and are called `<store>.vectors.<model>.` and more."""
+
+
+def files_of_all(path: str | None) -> list[str]:
+    """The files of the indexes of all models, without their leases, by the path in their SideContext."""
+    if path is None:
+        return []
+    place = Path(path)
+    found = sorted(place.parent.glob(f"{place.name}.{KIND}.*"))
+    return [str(each) for each in found if each.suffix != ".lease"]
+
+
+def remove_files(paths: Sequence[str]) -> None:
+    """Remove files of an index: what belongs to a database before it, or its successor would take it for its own."""
+    for path in sorted(paths, reverse=True):
+        with suppress(FileNotFoundError):
+            Path(path).unlink()
 
 
 class Near(NamedTuple):
@@ -57,13 +79,22 @@ class Answer(ABC):
         """Those of these nodes that are visible and embedded."""
 
 
+class Model(NamedTuple):
+    """An embedder by the name and the options that make it, and its fingerprint."""
+
+    fingerprint: str
+    name: str
+    config: Mapping[str, JSON]
+
+
 @dataclass(frozen=True)
 class SemanticContext:
-    """What an index is made with. `embedder` has more than 0 dimensions."""
+    """What an index is made with. `embedder` has more than 0 dimensions; `model` says how to make it again."""
 
     side: SideContext
     embedder: Embedder
     backend: VectorBackend
+    model: Model
 
 
 class SemanticIndex(Follower):
@@ -85,6 +116,10 @@ class SemanticIndex(Follower):
         and nothing is lost.
         """
 
+    def settle(self, runner: Runner) -> None:
+        """Write now what is written once in a while only, so that other processes begin quickly."""
+        return
+
     @abstractmethod
     def waiting(self) -> int:
         """How many parts of notes are not embedded."""
@@ -97,6 +132,7 @@ class SemanticIndex(Follower):
     def indexed(self, nodes: Sequence[int]) -> set[int]:
         """Which of the nodes the index has, embedded or not."""
 
-    def strangers(self) -> list[str]:
-        """Files of indexes of other models, which nobody keeps up: to be thrown away where something is forgotten."""
+    def former(self) -> list[Model]:
+        """Models by which everything in the store has been embedded, the latest first: while this one's embedding is
+        not far, they find more."""
         return []

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from vfs_core.embedding import Embedder
 from vfs_core.errors import VfsError
 from vfs_core.follower import Lease, Runner
 from vfs_core.journal import Cursor
 from vfs_core.search import SideContext
-from vfs_core.semantic import Near, SemanticContext, SemanticIndex
+from vfs_core.semantic import Model, Near, SemanticContext, SemanticIndex
 from vfs_core.storage import Store, allow_all
 from vfs_core.testing.memory_store import FOUNDER, MemoryStore
 from vfs_core.testing.plain_vectors import PlainVectors
@@ -71,6 +72,12 @@ class Library:
         return paths[0]
 
 
+def context_of(side: SideContext, embedder: Embedder, backend: VectorBackend) -> SemanticContext:
+    """What an index is made with."""
+    model = Model(embedder.fingerprint, "words", embedder.config)
+    return SemanticContext(side, embedder, backend, model)
+
+
 class SemanticIndexTests:
     """Whatever the index: what is embedded is found, by who may see it and by nobody else, and nothing twice."""
 
@@ -105,7 +112,7 @@ class SemanticIndexTests:
         self, store: Store, embedder: WordEmbedder, backend: VectorBackend, tmp_path: Path
     ) -> SemanticContext:
         """Side files in a directory of their own."""
-        return SemanticContext(SideContext(str(tmp_path / "avm"), store.uuid), embedder, backend)
+        return context_of(SideContext(str(tmp_path / "avm"), store.uuid), embedder, backend)
 
     @pytest.fixture
     def library(self, store: Store, make_index: MakeIndex, context: SemanticContext) -> Library:
@@ -528,7 +535,7 @@ class SemanticIndexTests:
                 self.renewed(library)
         library.embed()
         side = SideContext(None, store.uuid)
-        fresh = Library(store, make_index(SemanticContext(side, embedder, backend)))
+        fresh = Library(store, make_index(context_of(side, embedder, backend)))
         self.same(library, fresh)
         library.runner.rebuild()
         self.same(library, fresh)
@@ -568,7 +575,7 @@ class SemanticIndexTests:
         put(other, "/memory/b.md", b"seal")
         put(other, "/memory/c.md", b"seal")
         side = SideContext(context.side.path, other.uuid)
-        second = Library(other, make_index(SemanticContext(side, context.embedder, context.backend)))
+        second = Library(other, make_index(context_of(side, context.embedder, context.backend)))
         assert sorted(second.find("seal")) == ["/memory/b.md", "/memory/c.md"]
         assert second.index.embedded(visible_to(other, "akashi")) == (2, 2)
         second.runner.close()
@@ -618,13 +625,16 @@ class SemanticIndexTests:
         many(store, 30)
         before = library.nears("walrus ice")
         newer = WordEmbedder({"fingerprint": "a newer model"})
-        second = Library(store, make_index(SemanticContext(context.side, newer, context.backend)))
+        second = Library(store, make_index(context_of(context.side, newer, context.backend)))
         assert second.runner.catch_up(MINUTE) == 0
         assert second.index.waiting() >= 1
+        assert [model.fingerprint for model in second.index.former()] == [context.embedder.fingerprint]
+        assert library.index.former() == []
         assert list(second.index.ask("walrus", visible_to(store, "akashi")).nearest()) == []
         assert len(second.nears("walrus ice")) == 30
         assert newer.embedded
         assert library.nears("walrus ice") == before
+        assert [model.fingerprint for model in library.index.former()] == [newer.fingerprint]
         assert set(library.index.files()).isdisjoint(second.index.files())
         second.index.discard()
         assert library.nears("walrus ice") == before
@@ -669,6 +679,19 @@ class SemanticIndexTests:
         assert dict(answer.of([*nodes, id_of(store, "/memory/new.md")])) == {
             near.node: near for near in expected
         }
+
+    def test_settling_changes_no_answer(
+        self, store: Store, library: Library, make_index: MakeIndex, context: SemanticContext
+    ) -> None:
+        many(store, 60)
+        put(store, "/memory/private/kuro/b.md", b"walrus", KURO)
+        before = library.nears("walrus ice")
+        library.index.settle(library.runner)
+        scores = {near.node: near.score for near in before}
+        for index in (library, Library(store, make_index(context))):
+            found = {near.node: near.score for near in index.nears("walrus ice")}
+            assert found == pytest.approx(scores, abs=max(self.shift, self.tolerance))
+            index.index.close()
 
     def test_threads_ask_while_one_writes(self, store: Store, library: Library) -> None:
         many(store, 100, "/memory/shared")

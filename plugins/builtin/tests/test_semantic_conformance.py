@@ -2,7 +2,7 @@
 
 import pytest
 
-from avm_builtin.vectors import answer, by_size, index
+from avm_builtin.vectors import answer, by_size, renewing
 from avm_builtin.vectors.brute_force import BruteForce
 from avm_builtin.vectors.by_size import BySize
 from avm_builtin.vectors.faiss_index import Faiss
@@ -21,7 +21,7 @@ class BasedTests(VectorIndexTests):
 
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch):
-        monkeypatch.setattr(index, "_TAIL_MOST", 3)
+        monkeypatch.setattr(renewing, "TAIL_MOST", 3)
         monkeypatch.setattr(answer, "_FEW", 10)
         monkeypatch.setattr(answer, "_FIRST", 20)
 

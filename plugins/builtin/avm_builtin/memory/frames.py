@@ -1,18 +1,25 @@
-"""How a note is shown to a language model: its provenance on one line, its text inside a fence.
+"""How notes are shown to a language model: their provenance on one line, their text inside a fence.
 
 Nothing that a note says can pose as the frame around it: the fence is longer than any in the text, and what
-stands on the heading (a path, a name) is on one line without control characters.
+stands on the heading (a path, a name) is on one line without control characters. Short remarks of one conversation
+share a frame, a line each: the heading has what they have in common, and who is on one line cannot begin another.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
+from vfs_core.path import split
 from vfs_core.types import as_datetime
 
+REMARK = 400
+"""Characters up to which a text on one line may share a frame."""
 _BACKTICKS = re.compile(r"`+")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_PLAIN_NAME = re.compile(r"[^\[\]():`]{1,80}")
+"""What may stand before a text on its line: nothing that has a meaning there."""
 
 
 class Frame(NamedTuple):
@@ -26,17 +33,70 @@ class Frame(NamedTuple):
     time_ns: int
     text: str
     remarks: tuple[str, ...] = ()
-    """What the note says of itself, and what others say of it."""
+    """What others say of the note."""
+    speaker: str = ""
+    """Whose words it says that it holds, if not its author's."""
+    sequence: Hashable = None
+    """What it belongs to, with others."""
 
     def __str__(self) -> str:
-        fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(self.text)), default=0))
-        moment = as_datetime(self.time_ns).astimezone().strftime("%Y-%m-%d %H:%M")
-        heading = f"[{self.path}] ({self.score:.2f}) {self.author} via {self.door}, {moment}"
-        heading = on_one_line(", ".join((heading, *self.remarks)))
-        text = self.text.replace("\0", "\ufffd")
-        return f"{heading}\n{fence}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
+        heading = f"[{self.path}] ({self.score:.2f}) {self._origin} {_minute(self.time_ns)}"
+        spoken = (f"attributed to {self.speaker}",) if self.speaker else ()
+        return _fenced(", ".join((heading, *spoken, *self.remarks)), self.text)
+
+    @property
+    def shares(self) -> Hashable:
+        """What the frames that it may share one with have in common; None: it stands alone."""
+        folder, name = split(self.path)
+        if self.sequence is None or self.remarks or len(self.text) > REMARK or _INVISIBLE.search(self.text):
+            return None
+        if not (_PLAIN_NAME.fullmatch(name) and (not self.speaker or _PLAIN_NAME.fullmatch(self.speaker))):
+            return None
+        return self.sequence, folder, self.author, self.door, _minute(self.time_ns)[:10]
+
+    @property
+    def _origin(self) -> str:
+        return f"{self.author} via {self.door},"
+
+
+def shared(frames: Sequence[Frame]) -> str:
+    """Frames with the same `shares` as one, in order of time: a line each, with what is its own."""
+    if len(frames) == 1:
+        return str(frames[0])
+    ordered = sorted(frames, key=lambda each: (each.time_ns, each.path))
+    minutes = {_minute(each.time_ns) for each in ordered}
+    first = ordered[0]
+    moment = _minute(first.time_ns) if len(minutes) == 1 else _minute(first.time_ns)[:10]
+    heading = f"[{split(first.path)[0]}/] {first._origin} {moment}"
+    if any(each.speaker for each in ordered):
+        heading += ", attributed as named"
+    lines = []
+    for each in ordered:
+        clock = "" if len(minutes) == 1 else f" {_minute(each.time_ns)[11:]}"
+        speaker = f" {each.speaker}" if each.speaker else ""
+        lines.append(f"[{split(each.path)[1]}] ({each.score:.2f}){clock}{speaker}: {each.text}")
+    return _fenced(heading, "\n".join(lines))
+
+
+def gathered(frames: Iterable[Frame]) -> list[list[Frame]]:
+    """Frames that share one together, each lot where the first of it stands."""
+    lots: dict[Hashable, list[Frame]] = {}
+    for number, frame in enumerate(frames):
+        key = frame.shares
+        lots.setdefault(number if key is None else key, []).append(frame)
+    return list(lots.values())
 
 
 def on_one_line(text: str) -> str:
     """The text without what could begin a line or turn its direction."""
     return _INVISIBLE.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _fenced(heading: str, text: str) -> str:
+    fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(text)), default=0))
+    text = text.replace("\0", "\ufffd")
+    return f"{on_one_line(heading)}\n{fence}\n{text}{'' if text.endswith(chr(10)) else chr(10)}{fence}\n"
+
+
+def _minute(time_ns: int) -> str:
+    return as_datetime(time_ns).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from avm_builtin.memory import tokens
-from avm_builtin.memory.excerpts import excerpt
 from avm_builtin.memory.frames import Frame, on_one_line
+from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
-from vfs_core.errors import Denied, Invalid, NotFound
+from vfs_core.errors import Denied, Invalid, NotFound, VersionGone
 from vfs_core.meta import happened_ns
 from vfs_core.moments import DAY_NS, Moment
+from vfs_core.ranking import sequence_of
+from vfs_core.types import as_datetime
 
 if TYPE_CHECKING:
+    from vfs_core.retrospect import Retrospect
     from vfs_core.semantic import Embedded
     from vfs_core.session import Session
     from vfs_core.storage import Found
@@ -39,13 +42,7 @@ _HALF_LIFE_DAYS = 30.0
 _SUPERSEDED = 0.5
 """What is left of the score of a note that another supersedes."""
 _OTHER_PROJECT = 0.9
-_LEAST_TEXT = 8
-"""Tokens of a note's text below which it is not shown."""
-_JOINS = 3
-"""Tokens more that a frame may be than its parts: where they meet, they are counted together."""
-_FEW = 150
-"""Tokens that a note may take even where others wait."""
-_NOTE_TOKENS = 40
+_NOTE_TOKENS = 20
 """As short as notes are taken to be when it is decided how many to rank."""
 _MOST = 500
 _REMARK = 200
@@ -85,10 +82,13 @@ def recall(
     *,
     time_range: TimeRange | None = None,
     scope: str | None = None,
+    as_of: Moment | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> Recalled:
     """What the agent may see about a subject, best first, whole notes where they fit and excerpts where they don't.
 
-    `scope` is a directory to stay in. Raises Invalid for a budget below 1 or an unknown strategy.
+    `scope` is a directory to stay in, `as_of` a moment of the past to look at, by words (`step` is told how many notes
+    are gone through for that). Raises Invalid for a budget below 1 or an unknown strategy.
     """
     if max_tokens < 1:
         raise Invalid(f"a budget is 1 token or more, not {max_tokens}")
@@ -97,9 +97,12 @@ def recall(
     since, until = time_range if isinstance(time_range, tuple) else (time_range, None)
     only = session.filter(under=scope or "/", since=since, until=until)
     wanted = min(_MOST, max(20, max_tokens // _NOTE_TOKENS))
-    ranked = session.rank(query, wanted, "hybrid", only)
-    candidates = sorted(_weighed(ranked.names, strategy), key=lambda each: -each.score)
-    frames = _pack(session, query, candidates, max_tokens)
+    seen = session if as_of is None else session.at(as_of, step)
+    ranked = seen.rank(query, wanted, "hybrid", only)
+    now = time.time_ns() if seen.moment_ns is None else seen.moment_ns
+    candidates = sorted(_weighed(ranked.names, strategy, now), key=lambda each: -each.score)
+    whole = filter(None, (_framed(seen, each) for each in candidates))
+    frames = pack(whole, query, max_tokens - tokens.count(_header(99, max_tokens)))
     more = len(ranked.names) == wanted
     if frames:
         text, shown = _document(frames, len(candidates), more, max_tokens)
@@ -116,9 +119,9 @@ def recall(
 # --- choosing ------------------------------------------------------------------------------------
 
 
-def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy) -> Iterator[_Candidate]:
+def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy, now: int) -> Iterator[_Candidate]:
     important, recent = _WEIGHTS[strategy]
-    here, now = project_of(), time.time_ns()
+    here = project_of()
     for found, relevance in ranked:
         assert found.stat is not None
         meta = json.loads(found.meta_json)
@@ -141,47 +144,17 @@ def importance_of(meta: dict[str, Any]) -> float:
     return min(1.0, max(0.0, float(given)))
 
 
-# --- packing -------------------------------------------------------------------------------------
+# --- showing -------------------------------------------------------------------------------------
 
 
-def _pack(session: Session, query: str, candidates: list[_Candidate], max_tokens: int) -> list[Frame]:
-    """Frames that fit: each note whole where it is short or room is plenty, else the part that matches."""
-    frames: list[Frame] = []
-    seen: set[str] = set()
-    room = max_tokens - tokens.count(_header(99, max_tokens))
-    open_end: tuple[int, str] | None = None
-    for number, candidate in enumerate(candidates):
-        frame = _framed(session, candidate)
-        if frame is None or frame.text in seen:
-            continue
-        seen.add(frame.text)
-        bare = tokens.count(str(frame._replace(text=""))) + _JOINS
-        if room < bare + _LEAST_TEXT:
-            break
-        share = room - bare
-        if number + 1 < len(candidates):
-            share = min(share, max(_FEW, share // 2))
-        shown = frame._replace(text=excerpt(frame.text, query, share))
-        frames.append(shown)
-        room -= bare + tokens.count(shown.text)
-        if shown.text != frame.text:
-            open_end = len(frames) - 1, frame.text
-    if open_end is not None and room > 0:
-        # What is left goes to the last note that was cut.
-        at, whole = open_end
-        more = excerpt(whole, query, tokens.count(frames[at].text) + room)
-        frames[at] = frames[at]._replace(text=more)
-    return frames
-
-
-def _framed(session: Session, candidate: _Candidate) -> Frame | None:
+def _framed(session: Session | Retrospect, candidate: _Candidate) -> Frame | None:
     try:
         return frame_of(session, candidate.found, candidate.score, candidate.meta)
-    except (NotFound, Denied, IndexError):
+    except (NotFound, Denied, VersionGone, IndexError):
         return None  # moved, closed or removed since it was found
 
 
-def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, Any]) -> Frame:
+def frame_of(session: Session | Retrospect, found: Found, score: float, meta: Mapping[str, Any]) -> Frame:
     """A note that was found, as it is shown, whole; `meta` is its metadata, parsed. Raises NotFound, Denied."""
     path, stat = found.path, found.stat
     assert stat is not None
@@ -191,13 +164,21 @@ def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, An
         text = f"(binary, {stat.size:,} bytes)"
     else:
         text = redact(data.decode("utf-8", "replace").strip("\n")).text
-    remarks = []
-    if meta.get("author") not in (None, last.author):
-        remarks.append(f"attributed to {str(meta['author'])[:_REMARK]}")
-    if meta.get("superseded_by"):
-        remarks.append(f"superseded by {str(meta['superseded_by'])[:_REMARK]}")
-    moment = happened_ns(meta, stat.modified_ns)
-    return Frame(path, score, last.author, last.door, moment, text, tuple(remarks))
+    author, by = meta.get("author"), meta.get("superseded_by")
+    remarks = [f"superseded by {str(by)[:_REMARK]}"] if by else []
+    if session.moment_ns is not None:
+        remarks.append(f"as of {as_datetime(session.moment_ns).astimezone():%Y-%m-%d %H:%M}")
+    return Frame(
+        path,
+        score,
+        last.author,
+        last.door,
+        happened_ns(meta, stat.modified_ns),
+        text,
+        remarks=tuple(remarks),
+        speaker="" if author in (None, last.author) else str(author)[:_REMARK],
+        sequence=sequence_of(found),
+    )
 
 
 def _header(items: int, count: int) -> str:
@@ -207,7 +188,7 @@ def _header(items: int, count: int) -> str:
 def _document(frames: list[Frame], matches: int, more: bool, max_tokens: int) -> tuple[str, int]:
     """Header and as many of the frames as fit, mostly all, and how many these are."""
     for shown in range(len(frames), 0, -1):
-        body = "\n".join(map(str, frames[:shown]))
+        body = text_of(frames[:shown])
         text = _header(shown, tokens.count(body)) + body
         if tokens.count(text) > max_tokens:
             continue

@@ -44,7 +44,7 @@ _HALF_SCORE = 8.0
 """The BM25 sum that is half way up: about two rare words of the query in one short note."""
 _FLOOR_IDF = 1e-6
 """What FTS5 gives a word that over half of the notes have: all words, in a store of one or two notes."""
-_COMMON_SCORE = 0.3
+_COMMON_SCORE = 0.05
 """Where matches by such words alone end and others begin."""
 _SPARE, _GROWTH = 20, 8
 """Rows beyond what is expected to be taken, and how much larger each next page is."""

@@ -6,30 +6,28 @@ and a new model is embedded beside the old.
 
 from __future__ import annotations
 
-import json
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 import numpy as np
 
 from avm_builtin.search.side import Damaged, SideFile
-from avm_builtin.vectors import base, building, tables
+from avm_builtin.vectors import base, others, renewing, tables
 from avm_builtin.vectors.answer import Compared
-from avm_builtin.vectors.base import Generation, Opened, open_generation
-from avm_builtin.vectors.state import STORED, State
+from avm_builtin.vectors.base import Generation
+from avm_builtin.vectors.renewing import Renewal
+from avm_builtin.vectors.state import State
 from avm_builtin.vectors.work import embed_waiting
 from vfs_core import journal
 from vfs_core.errors import NoSpace, StoreBusy
 from vfs_core.follower import Lease, Progress, Runner
 from vfs_core.journal import Cursor
-from vfs_core.semantic import Answer, Embedded, SemanticContext, SemanticIndex
+from vfs_core.semantic import KIND, Answer, Embedded, Model, SemanticContext, SemanticIndex
 from vfs_core.storage import Store
 from vfs_core.types import Change
 from vfs_core.visibility import Visible
@@ -37,13 +35,6 @@ from vfs_core.visibility import Visible
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TAIL_MOST = 2_000
-"""Vectors beside the base, or a fifth of what is in it, from which on it is made anew."""
-_TAIL_SHARE = 0.2
-_SAMPLES = 16
-"""Vectors of a base that are compared with those of the side file before it is used."""
-_PATIENCE = 600.0
-"""Seconds until it is tried again to make a base where there was no space for it."""
 _QUERIES = 128
 """Queries whose vectors are remembered."""
 
@@ -54,24 +45,17 @@ class VectorIndex(SemanticIndex):
     def __init__(self, context: SemanticContext) -> None:
         super().__init__(context)
         side, embedder = context.side, context.embedder
-        self._model = blake2b(embedder.fingerprint.encode(), digest_size=6).hexdigest()
-        self.name = f"vectors.{self._model}"
+        self.name = f"{KIND}.{blake2b(embedder.fingerprint.encode(), digest_size=6).hexdigest()}"
         self.writable = side.writable
         path = None if side.path is None else f"{side.path}.{self.name}.db"
         self._file = SideFile(
             path, tables.SCHEMA, tables.APPLICATION, tables.VERSION, writable=side.writable, mode=side.mode
         )
+        self._base = Renewal(self._file, context)
         self._lock = threading.RLock()
         self._state: State | None = None
         self._known: tuple[bytes, Generation | None] | None = None
         """Which side file the state is of, and the generation that it was offered to begin with."""
-        backend = context.backend
-        self._backend = (
-            f"{type(backend).__module__}.{type(backend).__qualname__} {backend.format}"
-            f" {json.dumps(dict(backend.config), sort_keys=True)}"
-        )
-        self._tidy = False
-        self._not_before = 0.0
         self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._working = threading.Lock()
 
@@ -123,16 +107,16 @@ class VectorIndex(SemanticIndex):
 
     def _brought_up(self, connection: apsw.Connection) -> State:
         position = tables.position(connection)
-        generation = tables.bases(connection).get(self._backend)
+        generation = self._base.present(connection)
         known = position.file, generation
         state = self._state
         if (
             state is None
             or self._known != known
             or not position.kept <= state.revision <= position.number
-            or state.struck_out > max(_TAIL_MOST, state.tail_rows - state.struck_out)
+            or state.struck_out > max(renewing.TAIL_MOST, state.tail_rows - state.struck_out)
         ):
-            opened = None if generation is None else self._opened(connection, generation)
+            opened = None if generation is None else self._base.opened(connection, generation)
             self._state = state = None  # the old one goes first: there may be no room for two
             state = State.loaded(self.context.embedder.dimensions, connection, opened)
             self._known = known
@@ -143,86 +127,68 @@ class VectorIndex(SemanticIndex):
 
     def embed(self, runner: Runner, seconds: float, progress: Progress | None = None) -> int:
         """As the contract says."""
-        if not self.writable or not self._working.acquire(blocking=False):
+        if not self.waiting() and not self._base_is_due():
+            return 0
+        lease = self._begin_work()
+        if lease is None:
             return self.waiting()
         try:
-            lease = self._embedding_lease()
-            if lease is None or not lease.acquire():
-                return self.waiting()
-            try:
-                self._tidy_up()
-                left = embed_waiting(
-                    self._file, runner.store, self.context.embedder, runner, seconds, progress
-                )
-                self._renew_base(runner, (lambda: None) if progress is None else lambda: progress(0, left))
-                return left
-            finally:
-                lease.release()
-                lease.close()
+            self._base.tidy_up()
+            embedder = self.context.embedder
+            left = embed_waiting(self._file, runner.store, embedder, runner, seconds, progress)
+            with self._lock:
+                due = self._base.is_due(self._present())
+            if due:
+                self._base.renew(runner, (lambda: None) if progress is None else lambda: progress(0, left))
+            if not left:
+                others.remove_abandoned(self.context.side, self.name)
+            return left
         finally:
-            self._working.release()
+            self._end_work(lease)
+
+    def settle(self, runner: Runner) -> None:
+        """As the contract says: make the base anew."""
+        with self._lock:
+            late = self._present().tail_rows
+        lease = self._begin_work() if late else None
+        if lease is not None:
+            try:
+                self._base.renew(runner, lambda: None)
+            finally:
+                self._end_work(lease)
 
     def waiting(self) -> int:
         """As the contract says."""
         with self._file.reading() as connection:
             return 0 if connection is None else tables.waiting(connection)
 
-    def _embedding_lease(self) -> Lease | None:
-        side = self.context.side
-        try:
-            return Lease(None if side.path is None else f"{side.path}.{self.name}.embedding.lease", side.mode)
-        except OSError:
-            return None
-
-    # --- the base --------------------------------------------------------------------------------
-
-    def _opened(self, connection: apsw.Connection, generation: Generation) -> Opened | None:
-        """The files of a generation, if they say what the side file says."""
-        path, dimensions = self._file.path, self.context.embedder.dimensions
-        opened = None if path is None else open_generation(path, generation, self.context.backend, dimensions)
-        if opened is None:
-            return None
-        samples = []
-        for entry in opened.entries[:: max(1, len(opened.entries) // _SAMPLES)]:
-            place = int(entry["node"]), int(entry["start"]), int(entry["length"])
-            vectors = tables.vectors_at(connection, *place, generation.revision)
-            if len(vectors) == 1:
-                samples.append((int(entry["row"]), np.frombuffer(vectors[0], STORED).astype(np.float32)))
-        return opened if base.says(opened, samples) else None
-
-    def _renew_base(self, runner: Runner, pause: Callable[[], None]) -> None:
-        """Make the base anew where much has been embedded since. Where there is no space, things go on without."""
-        path = self._file.path
-        if path is None or time.monotonic() < self._not_before:
-            return
+    def _base_is_due(self) -> bool:
+        """As far as is known without loading anything."""
         with self._lock:
-            state = self._present()
-            late, rows = state.tail_rows - state.struck_out, state.base_rows
-        if late <= max(_TAIL_MOST, _TAIL_SHARE * rows):
-            return
-        self._tidy = False
-        try:
-            with runner.holding(), self._file.writing() as connection:
-                revision = tables.next_revision(connection)
-            generation = building.build(self._file, path, self.context, self._backend, revision, pause)
-            with runner.holding(), self._file.writing() as connection:
-                if tables.set_base(connection, generation, _TAIL_MOST, _TAIL_SHARE):
-                    base.publish(path, revision)
-        except (OSError, NoSpace):
-            self._not_before = time.monotonic() + _PATIENCE
-        finally:
-            self._tidy_up()
+            return self._state is not None and self._base.is_due(self._state)
 
-    def _tidy_up(self) -> None:
-        """Remove files of generations that do not count, or were never finished. For who holds the lease to embed."""
-        path = self._file.path
-        if path is None or self._tidy:
-            return
-        with self._file.reading() as connection:
-            counting = () if connection is None else tables.bases(connection).values()
-            keep = [generation.revision for generation in counting]
-        base.remove_others(path, keep)
-        self._tidy = True
+    def _begin_work(self) -> Lease | None:
+        """The lease to embed, or None where somebody else has it, or nothing can be written."""
+        if not self.writable or not self._working.acquire(blocking=False):
+            return None
+        side = self.context.side
+        lease = None
+        try:
+            path = None if side.path is None else f"{side.path}.{self.name}.embedding.lease"
+            lease = Lease(path, side.mode)
+            if lease.acquire():
+                return lease
+        except OSError:
+            pass
+        if lease is not None:
+            lease.close()
+        self._working.release()
+        return None
+
+    def _end_work(self, lease: Lease) -> None:
+        lease.release()
+        lease.close()
+        self._working.release()
 
     # --- following -------------------------------------------------------------------------------
 
@@ -269,13 +235,7 @@ class VectorIndex(SemanticIndex):
             base.remove_others(self._file.path, ())
 
     def scrub(self) -> bool:
-        """Rewrite the side file without what was freed in it, and remove the base, which may hold it.
-
-        Files of other models, which nobody may ever bring up to date, go altogether.
-        """
-        for path in self.strangers():
-            with suppress(FileNotFoundError):
-                Path(path).unlink()
+        """Rewrite the side file without what was freed in it, and remove the base, which may hold it."""
         try:
             with self._file.writing() as connection:
                 tables.drop_bases(connection)
@@ -295,18 +255,9 @@ class VectorIndex(SemanticIndex):
         path = self._file.path
         return [] if path is None else [path, f"{path}-wal", f"{path}-shm", *base.files(path)]
 
-    def strangers(self) -> list[str]:
+    def former(self) -> list[Model]:
         """As the contract says."""
-        path = self.context.side.path
-        if path is None or self._file.path is None:
-            return []
-        mine = Path(self._file.path).name
-        place = Path(path)
-        return [
-            str(each)
-            for each in sorted(place.parent.glob(f"{place.name}.vectors.*"))
-            if not each.name.startswith(mine) and not each.name.endswith(".lease")
-        ]
+        return others.complete(self.context.side, self.name)
 
     def vocabulary(self) -> str:
         """The words of the schema."""
@@ -328,4 +279,5 @@ class VectorIndex(SemanticIndex):
             for done in tables.fill(connection, store):
                 if progress is not None:
                     progress(done, max(done, total))
+            tables.put_model(connection, self.context.model)
             tables.commit_cursor(connection, cursor)

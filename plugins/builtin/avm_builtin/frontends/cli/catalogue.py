@@ -20,6 +20,13 @@ COMMANDS = (
     CommandSpec("append", _COMMANDS + "writing:append", "Add to the end of a note", EVERYDAY),
     CommandSpec("ls", _COMMANDS + "listing:ls", "List a directory", EVERYDAY),
     CommandSpec("search", _COMMANDS + "searching:search", "Find notes by their words", EVERYDAY),
+    CommandSpec("semantic", _COMMANDS + "searching:semantic", "Find notes by what they mean", MEMORY),
+    CommandSpec(
+        "retrieve",
+        _COMMANDS + "searching:retrieve",
+        "Find notes by words and meaning, and follow links",
+        MEMORY,
+    ),
     CommandSpec("remember", _COMMANDS + "remembering:remember", "Store what is worth keeping", MEMORY),
     CommandSpec(
         "recall", _COMMANDS + "remembering:recall", "What is known, within a budget of tokens", MEMORY
@@ -27,12 +34,16 @@ COMMANDS = (
     CommandSpec(
         "synthesize", _COMMANDS + "remembering:synthesize", "One document about a topic, with sources", MEMORY
     ),
+    CommandSpec("context", _COMMANDS + "beginning:context", "What to know when a session starts", MEMORY),
+    CommandSpec("pin", _COMMANDS + "beginning:pin", "Have notes in every context", MEMORY),
+    CommandSpec("unpin", _COMMANDS + "beginning:unpin", "Not any more", MEMORY),
     CommandSpec("topics", _COMMANDS + "navigating:topics", "What there is, by category and tag", MEMORY),
     CommandSpec("browse", _COMMANDS + "navigating:browse", "The tree with counts, or what matches", MEMORY),
     CommandSpec("fetch", _COMMANDS + "navigating:fetch", "Several notes within a budget of tokens", MEMORY),
     CommandSpec("timeline", _COMMANDS + "navigating:timeline", "What happened in the last days", MEMORY),
     CommandSpec("recent", _COMMANDS + "navigating:recent", "What was written last", MEMORY),
     CommandSpec("explore", _COMMANDS + "navigating:explore", "What a note's links lead to", MEMORY),
+    CommandSpec("graph", _COMMANDS + "drawing:graph", "Notes and their links, to be drawn", MEMORY),
     CommandSpec("mv", _COMMANDS + "moving:mv", "Move a note, a directory or all of a prefix", EVERYDAY),
     CommandSpec("rm", _COMMANDS + "removing:rm", "Remove notes, with -r whole directories", EVERYDAY),
     CommandSpec("link", _COMMANDS + "linking:link", "Link two notes", EVERYDAY),
@@ -56,6 +67,7 @@ COMMANDS = (
     CommandSpec("plugins", _COMMANDS + "plugins:plugins", "List the plugins and what failed", CARE),
     CommandSpec("backup", _COMMANDS + "backup:backup", "Copy the store, or put a copy back", CARE),
     CommandSpec("forget", _COMMANDS + "forgetting:forget", "Erase a note for good, and prove it", CARE),
+    CommandSpec("reindex", _COMMANDS + "reindexing:reindex", "Index and embed everything now", CARE),
     CommandSpec("audit", _COMMANDS + "audit:audit", "Who changed what, and proof of it", CARE),
     CommandSpec("doctor", _COMMANDS + "doctor:doctor", "Look for what is wrong, and say what mends it", CARE),
     CommandSpec("completion", _COMMANDS + "completion:completion", "Completion for bash, zsh or fish", CARE),

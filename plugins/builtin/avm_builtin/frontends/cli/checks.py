@@ -16,7 +16,7 @@ from avm_builtin.frontends.cli.commands.config import examine
 from avm_builtin.frontends.cli.errors import describe
 from avm_builtin.frontends.cli.output import counted
 from avm_builtin.frontends.cli.state import App
-from vfs_core.errors import VfsError
+from vfs_core.errors import PluginError, VfsError
 from vfs_core.storage import Finding
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -39,7 +39,7 @@ def findings(app: App) -> Iterator[Finding]:
         yield from _store(app)
     else:
         yield Finding("store", WARN, "not looked at, because the configuration cannot be used")
-    yield _embedder()
+    yield _embedder(app, usable)
     yield from _extras()
 
 
@@ -102,12 +102,16 @@ def _extras() -> Iterator[Finding]:
             yield Finding(f"extra {extra}", OK, "installed")
 
 
-def _embedder() -> Finding:
-    """Which model search by meaning would use, why, and what to type for a better one."""
-    from avm_builtin.embedders.auto import choose
-
-    choice = choose()
-    return Finding("embedder", OK, f"auto: {choice.name}; {choice.reason}", choice.advice)
+def _embedder(app: App, usable: bool) -> Finding:
+    """Which model search by meaning uses, why, and what to type for a better one."""
+    if not usable:
+        return Finding("embedder", WARN, "not looked at, because the configuration cannot be used")
+    name = app.kernel.config.embedding.model
+    try:
+        embedder = app.kernel.embedder()
+    except PluginError as error:
+        return Finding("embedder", FAIL, f"{name}: {describe(error)}")
+    return Finding("embedder", OK, f"{name}: {embedder.reason}", embedder.advice)
 
 
 def _installed(name: str) -> bool:
@@ -174,17 +178,18 @@ def _store(app: App) -> Iterator[Finding]:
 
 
 def _index(app: App) -> Iterator[Finding]:
-    """Whether the index has what the store has, where this process may bring it up to it."""
+    """Whether the indexes have what the store has, where this process may bring them up to it."""
     from vfs_core.index_check import index_errors
 
-    if app.kernel.store.writable:
-        missing, surplus = index_errors(app.session)
+    for runner in app.kernel.derived() if app.kernel.store.writable else ():
+        name = "index" if runner is app.kernel.search() else "index of meanings"
+        missing, surplus = index_errors(runner)
         if missing:
             message = f"lacks {counted(len(missing), 'note')} of the store"
-            yield Finding("index", FAIL, message, "avm doctor --mend")
+            yield Finding(name, FAIL, message, "avm doctor --mend")
         if surplus:
             message = f"has {counted(len(surplus), 'note')} that the store has not"
-            yield Finding("index", FAIL, message, "avm doctor --mend")
+            yield Finding(name, FAIL, message, "avm doctor --mend")
 
 
 def _parent(location: Path) -> Iterator[Finding]:

@@ -35,6 +35,11 @@ class Progress:
             self._next = now + _STEP_SECONDS
             self._draw()
 
+    def reach(self, done: int, total: int) -> None:
+        """So many of so many are done."""
+        self._total = total
+        self.add(done - self._done)
+
     def clear(self) -> None:
         """Wipe the line, so that something else can be said."""
         if self._drawn:

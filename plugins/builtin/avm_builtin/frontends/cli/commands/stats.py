@@ -30,5 +30,7 @@ def stats(app: App) -> None:
         ("writable", "yes" if found.writable else "no"),
         ("durability", found.durability),
         ("search", f"{entry(found.search)}, {index}"),
+        ("embedder", entry(found.embedder)),
+        ("embedded", f"{found.embedded:,} of {counted(found.embeddable, 'note')} with text"),
     ):
         put(f"{name:<11} {value}")
