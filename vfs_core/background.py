@@ -30,6 +30,11 @@ class Background:
         atexit.register(self.stop)
         self._thread.start()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, for whatever reason."""
+        return not self._thread.is_alive()
+
     def stop(self) -> None:
         """End it, after the batch that is in work."""
         self._over.set()
@@ -45,7 +50,7 @@ class Background:
                 return
             try:
                 seen = self._round(kernel, seen)
-            except VfsError:
+            except (VfsError, _Stopped):
                 return  # whoever searches next is told, and begins anew
             del kernel
             self._over.wait(_PAUSE)
@@ -58,5 +63,13 @@ class Background:
             return head
         index = runner.follower
         assert isinstance(index, SemanticIndex)
-        left = runner.catch_up() or index.embed(runner, _ROUND)
+        left = runner.catch_up() or index.embed(runner, _ROUND, self._go_on)
         return seen if left else head
+
+    def _go_on(self, done: int, total: int) -> None:
+        if self._over.is_set():
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """Ends a round."""

@@ -29,6 +29,7 @@ from vfs_core.errors import (
 from vfs_core.hindsight import View
 from vfs_core.past import Trashed
 from vfs_core.path import MEMORY, is_within, split
+from vfs_core.semantic import files_of_all, remove_files
 from vfs_core.storage import Copy, Operation, Transaction, side_base
 from vfs_core.types import JSON, Change
 
@@ -140,17 +141,23 @@ def _remove_other_names(transaction: Transaction, node: int, path: str) -> None:
 
 
 def scrub(session: Session) -> bool:
-    """Clean index, free space and WAL of what has been erased, and drop what is cached."""
+    """Clean indexes, free space and WAL of what has been erased, and drop what is cached.
+
+    Vectors of models that are not in use here go altogether: nobody may ever bring them up to the store.
+    """
     kernel = session.kernel
-    for runner in _derived(session):
+    derived = _derived(session)
+    for runner in derived:
         runner.scrub()
+    kept = {file for runner in derived for file in runner.follower.files()}
+    remove_files([file for file in files_of_all(side_base(session.store.location)) if file not in kept])
     kernel.drop_caches()
     return session.store.scrub()
 
 
 def _derived(session: Session) -> list[Runner]:
     """What keeps words of notes outside of the store."""
-    return [session.kernel.search(), *session.kernel.followers()]
+    return [*session.kernel.derived(), *session.kernel.followers()]
 
 
 def _deleted(view: View, path: str) -> list[Trashed]:

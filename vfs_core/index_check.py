@@ -1,4 +1,4 @@
-"""Whether the search index has the notes of the store, and nothing else: what `avm doctor` asks of it.
+"""Whether an index has the notes of the store, and nothing else: what `avm doctor` asks of it.
 
 Others may write meanwhile, so what looks wrong is looked at again once the index has caught up.
 """
@@ -6,14 +6,15 @@ Others may write meanwhile, so what looks wrong is looked at again once the inde
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from vfs_core.follower import Runner
+from vfs_core.search import SearchBackend
+from vfs_core.semantic import SemanticIndex
 from vfs_core.storage import Store
 from vfs_core.types import Kind
 
-if TYPE_CHECKING:
-    from vfs_core.search import SearchBackend
-    from vfs_core.session import Session
+Index: TypeAlias = SearchBackend | SemanticIndex
 
 _PAGE = 500
 _IDS = 5000
@@ -31,24 +32,24 @@ class IndexErrors(NamedTuple):
         return bool(self.missing or self.surplus)
 
 
-def index_errors(session: Session, most: int = 10_000) -> IndexErrors:
-    """Compare index and store.
+def index_errors(runner: Runner, most: int = 10_000) -> IndexErrors:
+    """Compare an index, by the runner that keeps it up, with its store.
 
     Of a store of more than `most` nodes so many are looked for that are spread over it. What the index should not
     have is looked for throughout.
     """
-    kernel, store = session.kernel, session.store
-    kernel.search().catch_up(_PATIENCE)
-    backend = kernel.search_backend()
-    missing, surplus = _missing(store, backend, most), _surplus(store, backend)
+    store, index = runner.store, runner.follower
+    assert isinstance(index, Index)
+    runner.catch_up(_PATIENCE)
+    missing, surplus = _missing(store, index, most), _surplus(store, index)
     if missing or surplus:
-        kernel.search().catch_up(_PATIENCE)
-        missing = _files(store, missing) - backend.indexed(sorted(missing))
-        surplus = _gone(store, backend.indexed(sorted(surplus)))
+        runner.catch_up(_PATIENCE)
+        missing = _files(store, missing) - index.indexed(sorted(missing))
+        surplus = _gone(store, index.indexed(sorted(surplus)))
     return IndexErrors(frozenset(missing), frozenset(surplus))
 
 
-def _missing(store: Store, backend: SearchBackend, most: int) -> set[int]:
+def _missing(store: Store, index: Index, most: int) -> set[int]:
     last = store.head().sequence
     pages = max(1, most // _PAGE)
     missing: set[int] = set()
@@ -58,17 +59,17 @@ def _missing(store: Store, backend: SearchBackend, most: int) -> set[int]:
         if not found:
             break
         files = {each.stat.id for each in found if each.stat is not None and each.stat.kind is Kind.FILE}
-        missing |= files - backend.indexed(sorted(files))
+        missing |= files - index.indexed(sorted(files))
         ids = [each.stat.id for each in found if each.stat is not None]
         after = max(*ids, last * (page + 1) // pages if last > most else 0)
     return missing
 
 
-def _surplus(store: Store, backend: SearchBackend) -> set[int]:
+def _surplus(store: Store, index: Index) -> set[int]:
     """Every node is numbered by a row of the journal, so these are all numbers that there can be."""
     surplus: set[int] = set()
     for start in range(1, store.head().sequence + 1, _IDS):
-        surplus |= _gone(store, backend.indexed(range(start, start + _IDS)))
+        surplus |= _gone(store, index.indexed(range(start, start + _IDS)))
     return surplus
 
 

@@ -92,10 +92,12 @@ def mend(session: Session) -> dict[str, int]:
     mended = kernel.writable_store().mend(session.origin)
     if mended:
         kernel.drop_caches()
-    wrong = index_errors(session)
-    if wrong:
-        kernel.search().rebuild()
-        mended["notes in the index"] = len(wrong.missing | wrong.surplus)
+    for runner in kernel.derived():
+        wrong = index_errors(runner)
+        if wrong:
+            runner.rebuild()
+            name = "index" if runner is kernel.search() else "index of meanings"
+            mended[f"notes in the {name}"] = len(wrong.missing | wrong.surplus)
     return mended
 
 

@@ -398,7 +398,8 @@ class Kernel:
     def embed_in_background(self) -> None:
         """Go on embedding what waits beside everything else, if this kernel is one that lives for a while."""
         with self._mutex:
-            if self._lasting and not self._closed and self._background is None and self.store.writable:
+            over = self._background is None or self._background.is_over
+            if over and self._lasting and not self._closed and self.store.writable:
                 self._background = Background(self)
 
     def derived(self) -> list[Runner]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from vfs_core.embedding import Embedder
@@ -17,6 +19,25 @@ from vfs_core.search import SideContext
 from vfs_core.types import JSON
 from vfs_core.vectors import VectorBackend
 from vfs_core.visibility import Visible
+
+KIND = "vectors"
+"""The files of an index stand beside the store and are called `<store>.vectors.<model>.` and more."""
+
+
+def files_of_all(path: str | None) -> list[str]:
+    """The files of the indexes of all models, without their leases, by the path in their SideContext."""
+    if path is None:
+        return []
+    place = Path(path)
+    found = sorted(place.parent.glob(f"{place.name}.{KIND}.*"))
+    return [str(each) for each in found if each.suffix != ".lease"]
+
+
+def remove_files(paths: Sequence[str]) -> None:
+    """Remove files of an index: what belongs to a database before it, or its successor would take it for its own."""
+    for path in sorted(paths, reverse=True):
+        with suppress(FileNotFoundError):
+            Path(path).unlink()
 
 
 class Near(NamedTuple):
@@ -91,6 +112,8 @@ class SemanticIndex(Follower):
         """Embed what waits, the newest first, for about so many seconds; returns how many parts wait still.
 
         `runner` is the one that keeps this index up with its store. Nothing is done while another process does it.
+        `progress` is called after every batch, and now and then while files are made of it: what it raises ends this,
+        and nothing is lost.
         """
 
     def settle(self, runner: Runner) -> None:
@@ -112,8 +135,4 @@ class SemanticIndex(Follower):
     def former(self) -> list[Model]:
         """Models by which everything in the store has been embedded, the latest first: while this one's embedding is
         not far, they find more."""
-        return []
-
-    def strangers(self) -> list[str]:
-        """Files of indexes of other models, which nobody keeps up: to be thrown away where something is forgotten."""
         return []

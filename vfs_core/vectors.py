@@ -24,7 +24,10 @@ class Vectors(ABC):
 
     @abstractmethod
     def scores(self, query: memoryview, rows: memoryview | None) -> memoryview:
-        """Inner products (float32) of the query (float32) with the rows of these numbers (int64), or with all."""
+        """Inner products (float32) of the query (float32) with the rows of these numbers (int64), or with all.
+
+        What a row has does not depend on which others are asked for, not even in its last digit.
+        """
 
     def nearest(
         self, query: memoryview, count: int, among: memoryview
@@ -42,7 +45,13 @@ class Vectors(ABC):
 
 
 class VectorBackend(ABC):
-    """Writes and opens such files. Made with the `config` of its section."""
+    """Writes and opens such files. Made with the `config` of its section.
+
+    `format` says what its files are like, where that depends on more than class and config (on what is installed):
+    processes with another one keep files of their own.
+    """
+
+    format: str = ""
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         self.config: Mapping[str, JSON] = config or {}

@@ -149,11 +149,11 @@ def test_what_is_not_derived_is_found_and_left_alone(session: Session, case: str
 def test_notes_that_the_index_lacks_are_found_and_indexed(session: Session) -> None:
     backend: Any = session.kernel.search_backend()
     node = session.stat("/memory/d/z").id
-    assert not index_errors(session)
+    assert not index_errors(session.kernel.search())
     with backend._file.writing() as connection:
         connection.execute("DELETE FROM document WHERE name = 'z'")
     assert session.search("two") == []
-    assert index_errors(session) == ({node}, set())
+    assert index_errors(session.kernel.search()) == ({node}, set())
     assert session.mend() == {"notes in the index": 1}
     assert [hit.path for hit in session.search("two")] == ["/memory/d/z"]
 
@@ -163,13 +163,13 @@ def test_notes_that_the_index_should_not_have_are_found_and_dropped(session: Ses
     node = session.stat("/memory/d/z").id
     session.write("/memory/expiring", "expires")
     session.set_expiry("/memory/expiring", 1)
-    assert not index_errors(session)
+    assert not index_errors(session.kernel.search())
     gone = next(each.stat.id for each in session.store.past.trash() if each.path == "/memory/gone")
     with backend._file.writing() as connection:
         connection.execute("UPDATE document SET node = ? WHERE node = ?", (gone, node))
-    assert index_errors(session) == ({node}, {gone})
+    assert index_errors(session.kernel.search()) == ({node}, {gone})
     assert session.mend() == {"notes in the index": 2}
-    assert not index_errors(session)
+    assert not index_errors(session.kernel.search())
 
 
 def test_what_is_written_while_the_index_is_looked_at_is_not_missing(
@@ -185,7 +185,7 @@ def test_what_is_written_while_the_index_is_looked_at_is_not_missing(
         return indexed(self, nodes)
 
     monkeypatch.setattr(type(backend), "indexed", indexed_late)
-    assert not index_errors(session)
+    assert not index_errors(session.kernel.search())
 
 
 def test_doctor_mends_and_says_what_and_is_content_afterwards(

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from vfs_core.testing.handlers import HandlerTests as HandlerTests
     from vfs_core.testing.memory_store import FOUNDER as FOUNDER
     from vfs_core.testing.memory_store import MemoryStore as MemoryStore
+    from vfs_core.testing.plain_vectors import PlainVectors as PlainVectors
     from vfs_core.testing.search import SearchTests as SearchTests
+    from vfs_core.testing.semantic import SemanticIndexTests as SemanticIndexTests
     from vfs_core.testing.stores import StoreTests as StoreTests
     from vfs_core.testing.suffixes import SuffixTests as SuffixTests
     from vfs_core.testing.summarisers import SummariserTests as SummariserTests
+    from vfs_core.testing.vectors import VectorBackendTests as VectorBackendTests
+    from vfs_core.testing.word_embedder import WordEmbedder as WordEmbedder
 
 _HOMES = {
     "BruteSearch": "brute_search",
@@ -35,10 +39,14 @@ _HOMES = {
     "FOUNDER": "memory_store",
     "HandlerTests": "handlers",
     "MemoryStore": "memory_store",
+    "PlainVectors": "plain_vectors",
     "SearchTests": "search",
+    "SemanticIndexTests": "semantic",
     "StoreTests": "stores",
     "SuffixTests": "suffixes",
     "SummariserTests": "summarisers",
+    "VectorBackendTests": "vectors",
+    "WordEmbedder": "word_embedder",
 }
 
 __all__ = tuple(_HOMES)  # strings, from the table

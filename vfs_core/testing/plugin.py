@@ -20,6 +20,8 @@ pytest.register_assert_rewrite(
     "vfs_core.testing.store_help",
     "vfs_core.testing.handlers",
     "vfs_core.testing.search",
+    "vfs_core.testing.semantic",
+    "vfs_core.testing.vectors",
     "vfs_core.testing.suffixes",
     "vfs_core.testing.embedders",
     "vfs_core.testing.summarisers",

@@ -76,11 +76,6 @@ class SideFile:
         """Where it is; None in memory."""
         return self._path
 
-    @property
-    def identity(self) -> tuple[int, int] | None:
-        """Device and inode of the file that is there now; None where there is none, or it is in memory."""
-        return None if self._path is None else _identity(self._path)
-
     def before_fork(self) -> None:
         """Close what is open: nothing of SQLite's may cross a fork. What a thread is still using is left to it."""
         here = self._here()

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avm_builtin.vectors.scales import SAMPLE, standardised, usual
-from avm_builtin.vectors.state import State
+from avm_builtin.vectors.products import products
+from avm_builtin.vectors.scales import standardised, usual
+from avm_builtin.vectors.seen import Seen
+from avm_builtin.vectors.state import Entries
 from vfs_core.semantic import Answer, Near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Mask = NDArray[np.bool_]
     Numbers = NDArray[np.int64]
     Scores = NDArray[np.float32]
 
@@ -28,27 +29,23 @@ _FIRST, _GROWTH = 400, 8
 _FEW = 5_000
 """Visible parts that are all compared, whatever the backend."""
 _SHARE = 0.3
-"""The share of the base from which on it is quicker to compare with all of it than to pick."""
+"""The share of the vectors from which on it is quicker to compare with all of them than to pick."""
 
 
 class Compared(Answer):
-    """An answer as of one state; the state may go on, this stays as it was."""
+    """An answer as of one moment."""
 
-    def __init__(self, state: State, query: Scores, seen: Mask, model: str, scale: str) -> None:
-        """`seen` says which entries the agent sees, `model` is the fingerprint, `scale` that of the query."""
-        self._state = state
+    def __init__(self, entries: Entries, query: Scores, seen: Seen, model: str, scale: str) -> None:
+        """`seen` says which of the entries the agent sees, `model` is the fingerprint, `scale` that of the query."""
+        self._of = entries
         self._model, self._query_scale = model, scale
         self._query = query
         self._seen = seen
-        self._entries: Numbers = np.flatnonzero(seen)
-        self._node = state.column("node")
-        self._start, self._length = state.column("start"), state.column("length")
-        self._scale, self._row = state.column("scale"), state.column("row")
-        self._directory = state.column("directory")
         self._samples: dict[int, Scores] = {}
         self._all: Scores | None = None
-        base = int(np.searchsorted(self._entries, state.base_entries))
-        self._picks = state.base is not None and base > _FEW
+        self._of_base = int(np.searchsorted(seen.entries, entries.base_count))
+        """How many of those that the agent sees are of the base."""
+        self._picks = self._of_base > _FEW
 
     def nearest(self) -> Iterator[Near]:
         """As the contract says."""
@@ -56,72 +53,73 @@ class Compared(Answer):
         count = _FIRST
         while True:
             entries, scores = self._best(count)
-            for entry, score in zip(entries.tolist(), scores.tolist(), strict=True):
-                node = int(self._node[entry])
+            nodes = self._of.node[entries]
+            for entry, node, score in zip(entries.tolist(), nodes.tolist(), scores.tolist(), strict=True):
                 if node not in given:
                     given.add(node)
                     yield self._near(entry, score)
-            if len(entries) >= len(self._entries):
+            if len(entries) >= len(self._seen.entries):
                 return
             count *= _GROWTH
 
     def of(self, nodes: Sequence[int]) -> Mapping[int, Near]:
         """As the contract says."""
-        entries = self._state.of_nodes(nodes)
-        entries = entries[self._seen[entries]]
+        entries = self._of.of_nodes(nodes)
+        entries = entries[self._seen.mask[entries]]
         best: dict[int, Near] = {}
         for entry, score in zip(entries.tolist(), self._standard(entries).tolist(), strict=True):
-            near = best.get(int(self._node[entry]))
-            if near is None or near.score < score:
-                best[int(self._node[entry])] = self._near(entry, score)
+            near = self._near(entry, score)
+            known = best.get(near.node)
+            if known is None or (-near.score, near.start) < (-known.score, known.start):
+                best[near.node] = near
         return best
 
     def _near(self, entry: int, score: float) -> Near:
+        of = self._of
         return Near(
-            int(self._node[entry]), self._state.directory_of(int(self._directory[entry])), score,
-            int(self._start[entry]), int(self._length[entry]),
+            int(of.node[entry]), of.directories[of.directory[entry]], score,
+            int(of.start[entry]), int(of.length[entry]),
         )  # fmt: skip
 
     # --- the best of all -------------------------------------------------------------------------
 
     def _best(self, count: int) -> tuple[Numbers, Scores]:
-        """About so many of the nearest entries, or all, best first, of equals the older."""
+        """So many of the nearest entries, with those that are as near, or all; best first, of equals the older."""
         candidates = self._nearest_of_base(count) if self._picks else None
         if candidates is None:
-            candidates = self._entries
+            candidates = self._seen.entries
             if self._all is None:
                 self._all = self._standard(candidates)
             scores = self._all
         else:
             scores = self._standard(candidates)
         if count < len(candidates):
-            chosen = np.argpartition(-scores, count)[:count]
+            last = -np.partition(-scores, count - 1)[count - 1]
+            chosen = np.flatnonzero(scores >= last)
             candidates, scores = candidates[chosen], scores[chosen]
-        order = np.lexsort((candidates, -scores))
+        order = np.lexsort((self._of.start[candidates], self._of.node[candidates], -scores))
         return candidates[order], scores[order]
 
     def _nearest_of_base(self, count: int) -> Numbers | None:
         """The nearest entries of the base by scale, and all of the tail; None if the backend does not pick."""
-        state = self._state
-        assert state.base is not None
-        entries = self._entries[: int(np.searchsorted(self._entries, state.base_entries))]
-        late = self._entries[len(entries) :]
-        if count >= len(entries):
+        base, row = self._of.base, self._of.row
+        entries, late = np.split(self._seen.entries, [self._of_base])
+        if base is None or count >= len(entries):
             return None
         found = [late]
-        for scale in np.unique(self._scale[entries]).tolist():
-            of_scale = entries[self._scale[entries] == scale]
-            among = np.zeros(state.base_rows, np.uint8)
-            among[self._row[of_scale]] = 1
-            picked = state.base.vectors.nearest(self._query.data, count, among.data)
+        scales = self._of.scale[entries]
+        for scale in np.unique(scales).tolist():
+            of_scale = entries[scales == scale]
+            among = np.zeros(self._of.base_rows, np.uint8)
+            among[row[of_scale]] = 1
+            with base.lock:
+                picked = base.vectors.nearest(self._query.data, count, among.data)
             if picked is None:
                 return None
             rows = np.sort(np.frombuffer(picked[0], np.int64))
             # Several entries may share a row.
-            first, last = (
-                np.searchsorted(self._row[of_scale], rows),
-                np.searchsorted(self._row[of_scale], rows, "right"),
-            )
+            first = np.searchsorted(row[of_scale], rows)
+            last = np.searchsorted(row[of_scale], rows, "right")
             if (last - first == 1).all():
                 found.append(of_scale[first])
             else:
@@ -134,40 +132,42 @@ class Compared(Answer):
         """How far above what else the agent sees of the same scale these entries are."""
         raw = self._products(entries)
         result = np.empty(len(entries), np.float32)
-        scales = self._scale[entries]
+        scales = self._of.scale[entries]
         for scale in np.unique(scales).tolist():
             those = scales == scale
-            known = usual(self._model, self._query_scale, self._state.scales.get(scale, ""))
+            known = usual(self._model, self._query_scale, self._of.scales.get(scale, ""))
             result[those] = standardised(raw[those], self._sample(scale), known)
         return result
 
     def _sample(self, scale: int) -> Scores:
-        """The products of entries of a scale that are spread over all that the agent sees."""
+        """The products of entries that stand for all that the agent sees of a scale."""
         sample = self._samples.get(scale)
         if sample is None:
-            of_scale = self._entries[self._scale[self._entries] == scale]
-            step = max(1, len(of_scale) // SAMPLE)
-            sample = self._samples[scale] = self._products(of_scale[::step])
+            sample = self._samples[scale] = self._products(self._seen.sample(scale))
         return sample
 
     def _products(self, entries: Numbers) -> Scores:
-        state = self._state
-        rows = self._row[entries]
+        rows = self._of.row[entries]
         result = np.empty(len(entries), np.float32)
-        late = rows >= state.base_rows
+        late = rows >= self._of.base_rows
         if late.any():
-            tail = rows[late] - state.base_rows
-            if len(tail) >= _SHARE * len(state.tail):
-                result[late] = (state.tail @ self._query)[tail]
-            else:
-                result[late] = state.tail[tail] @ self._query
-        if state.base is not None and not late.all():
-            wanted = rows[~late]
-            if len(wanted) >= _SHARE * state.base_rows:
-                result[~late] = np.frombuffer(state.base.vectors.scores(self._query.data, None), np.float32)[
-                    wanted
-                ]
-            else:
-                picked = state.base.vectors.scores(self._query.data, np.ascontiguousarray(wanted).data)
-                result[~late] = np.frombuffer(picked, np.float32)
+            result[late] = self._of_tail(rows[late] - self._of.base_rows)
+        if not late.all():
+            result[~late] = self._of_base_rows(rows[~late])
         return result
+
+    def _of_tail(self, rows: Numbers) -> Scores:
+        tail = self._of.tail
+        if len(rows) >= _SHARE * len(tail):
+            return products(tail, self._query)[rows]
+        return products(tail[rows], self._query)
+
+    def _of_base_rows(self, rows: Numbers) -> Scores:
+        base = self._of.base
+        assert base is not None
+        with base.lock:
+            if len(rows) >= _SHARE * base.vectors.count:
+                every = np.frombuffer(base.vectors.scores(self._query.data, None), np.float32)
+                return every[rows]
+            some = base.vectors.scores(self._query.data, np.ascontiguousarray(rows).data)
+            return np.frombuffer(some, np.float32)

@@ -8,10 +8,12 @@ side file has everything.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
@@ -26,56 +28,89 @@ ENTRY = np.dtype(
 )  # fmt: skip
 """One name of one part: the number of its vector, and whose it is."""
 
+_TOLERANCE = 0.05
+
 
 class Generation(NamedTuple):
-    """What the side file says of the files that count."""
+    """What the side file says of the files of a backend: they hold all that was touched up to a revision.
 
-    number: int
+    The revision is their number, too; no two generations have the same.
+    """
+
     backend: str
+    revision: int
     entries: int
     rows: int
-    revision: int
+    checksum: int
+    """Of the entries."""
 
 
 class Opened(NamedTuple):
     """An open generation; `entries` are in the order of `row` and of `node`."""
 
+    revision: int
     entries: NDArray[np.void]
     vectors: Vectors
+    lock: threading.Lock
+    """To be held while the vectors are used."""
 
 
-def paths(side: str, number: int) -> tuple[str, str]:
+def paths(side: str, revision: int) -> tuple[str, str]:
     """Where entries and vectors of a generation are, by the path of the side file."""
-    return f"{side}.{number}.entries", f"{side}.{number}.vectors"
+    return f"{side}.{revision}.entries", f"{side}.{revision}.vectors"
 
 
 def write(
-    side: str, number: int, mode: int, backend: VectorBackend, dimensions: int, entries: NDArray[np.void],
+    side: str, revision: int, mode: int, backend: VectorBackend, dimensions: int, entries: NDArray[np.void],
     rows: int, blocks: Iterator[memoryview],
 ) -> None:  # fmt: skip
-    """Write both files, whole or not at all. Raises OSError."""
-    entries_path, vectors_path = paths(side, number)
-    _replacing(entries_path, mode, entries.tofile)
-    _replacing(vectors_path, mode, lambda path: backend.write(path, rows, dimensions, blocks))
+    """Write both files under names that nobody looks for. Raises OSError."""
+    entries_path, vectors_path = map(_fresh, paths(side, revision))
+    Path(entries_path).write_bytes(entries.tobytes())
+    backend.write(vectors_path, rows, dimensions, blocks)
+    for path in (entries_path, vectors_path):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.fchmod(fd, mode)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def publish(side: str, revision: int) -> None:
+    """Give what was written its names. Raises OSError, also where it was thrown away meanwhile."""
+    for path in paths(side, revision):
+        Path(_fresh(path)).replace(path)
 
 
 def open_generation(
     side: str, generation: Generation, backend: VectorBackend, dimensions: int
 ) -> Opened | None:
     """The files of a generation, or None where they are not what the side file says."""
-    entries_path, vectors_path = paths(side, generation.number)
+    entries_path, vectors_path = paths(side, generation.revision)
     try:
-        if os.stat(entries_path).st_size != generation.entries * ENTRY.itemsize:
+        data = Path(entries_path).read_bytes()
+        if len(data) != generation.entries * ENTRY.itemsize or crc32(data) != generation.checksum:
             return None
-        entries = np.fromfile(entries_path, ENTRY)
-        return Opened(entries, backend.open(vectors_path, generation.rows, dimensions))
+        vectors = backend.open(vectors_path, generation.rows, dimensions)
     except (OSError, BadVectors):
         return None
+    return Opened(generation.revision, np.frombuffer(data, ENTRY), vectors, threading.Lock())
 
 
-def remove_others(side: str, keep: int | None) -> None:
-    """Remove the files of all generations but one; who has them open goes on with them."""
-    kept = () if keep is None else paths(side, keep)
+def says(opened: Opened, samples: Iterable[tuple[int, NDArray[np.float32]]]) -> bool:
+    """Whether vectors of a generation, by their row, are these, as precisely as its backend keeps them."""
+    with np.errstate(all="ignore"):
+        return all(
+            abs(float(opened.vectors.scores(vector.data, np.array([row]).data)[0]) - float(vector @ vector))
+            < _TOLERANCE
+            for row, vector in samples
+        )
+
+
+def remove_others(side: str, keep: Collection[int]) -> None:
+    """Remove the files of all generations but some; who has them open goes on with them."""
+    kept = {path for revision in keep for path in paths(side, revision)}
     for path in files(side):
         if path not in kept:
             with suppress(FileNotFoundError):
@@ -92,23 +127,5 @@ def files(side: str) -> list[str]:
     ]
 
 
-def _replacing(path: str, mode: int, make: Callable[[str], object]) -> None:
-    fresh = f"{path}.new"
-    try:
-        make(fresh)
-        fd = os.open(fresh, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            os.fchmod(fd, mode)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        Path(fresh).replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            Path(fresh).unlink()
-
-
-def newest(side: str) -> int:
-    """The highest number that a generation beside a side file has, or 0."""
-    numbers = [Path(path).name.removesuffix(".new").split(".")[-2] for path in files(side)]
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+def _fresh(path: str) -> str:
+    return f"{path}.new"

@@ -7,8 +7,9 @@ from the side file again, whichever state of it the base has.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
+from zlib import crc32
 
 import apsw
 import numpy as np
@@ -33,31 +34,30 @@ _Row: TypeAlias = tuple[int, int, int, int, int, int, int]
 
 
 def build(
-    file: SideFile, side: str, context: SemanticContext, backend: str, number: int
-) -> Generation | None:
-    """Write the files of a generation. None where the side file has gone meanwhile. Raises OSError."""
-    with file.reading() as connection:
-        if connection is None:
-            return None
-        revision: int = connection.execute("SELECT number FROM revision").get
-    pages = list(_entry_pages(file))
+    file: SideFile,
+    side: str,
+    context: SemanticContext,
+    backend: str,
+    revision: int,
+    pause: Callable[[], None],
+) -> Generation:
+    """Write the files of a generation, not yet under their names. Raises OSError.
+
+    The revision is that of a transaction which has just been committed. `pause` is called now and then; what it
+    raises ends this.
+    """
+    pages = list(_entry_pages(file, pause))
     chunks = [id for _, ids in pages for id in ids]
     entries = np.concatenate([array for array, _ in pages]) if pages else np.empty(0, ENTRY)
-    blocks = _blocks(file, chunks, context.embedder.dimensions)
+    dimensions = context.embedder.dimensions
+    blocks = _blocks(file, chunks, dimensions, pause)
     base.write(
-        side,
-        number,
-        context.side.mode,
-        context.backend,
-        context.embedder.dimensions,
-        entries,
-        len(chunks),
-        blocks,
-    )
-    return Generation(number, backend, len(entries), len(chunks), revision)
+        side, revision, context.side.mode, context.backend, dimensions, entries, len(chunks), blocks
+    )  # fmt: skip
+    return Generation(backend, revision, len(entries), len(chunks), crc32(entries.tobytes()))
 
 
-def _entry_pages(file: SideFile) -> Iterator[tuple[NDArray[np.void], list[int]]]:
+def _entry_pages(file: SideFile, pause: Callable[[], None]) -> Iterator[tuple[NDArray[np.void], list[int]]]:
     """Entries in the order of nodes, and the parts that their rows are, in the same order."""
     after = rows = 0
     while True:
@@ -81,11 +81,15 @@ def _entry_pages(file: SideFile) -> Iterator[tuple[NDArray[np.void], list[int]]]
         yield np.array(entries, ENTRY), ids
         if not full:
             return
+        pause()
 
 
-def _blocks(file: SideFile, chunks: Sequence[int], dimensions: int) -> Iterator[memoryview]:
+def _blocks(
+    file: SideFile, chunks: Sequence[int], dimensions: int, pause: Callable[[], None]
+) -> Iterator[memoryview]:
     """The vectors of these parts; zeros for one that has gone meanwhile."""
     for start in range(0, len(chunks), _PAGE):
+        pause()
         ids = chunks[start : start + _PAGE]
         vectors: dict[int, bytes] = {}
         with file.reading() as connection:

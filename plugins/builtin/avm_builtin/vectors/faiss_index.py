@@ -1,18 +1,22 @@
 """`faiss`: FAISS finds the nearest: exactly (flat), in a quarter of the memory (sq8), or by a graph (hnsw).
 
 Who may be found is a bitmap that FAISS looks at before it compares. A graph with few to be found in it loses some,
-so there the caller compares all of them, which are few.
+so there the caller compares all of them, which are few. FAISS trusts what it reads, and crashes on a file that is cut
+off: each ends with a seal that is looked at before.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+from zlib import crc32
 
 import faiss
 import numpy as np
 
+from avm_builtin.vectors.products import products
 from vfs_core.types import JSON
 from vfs_core.vectors import BadVectors, VectorBackend, Vectors
 
@@ -26,6 +30,10 @@ _TRAINED = 50_000
 _LINKS = 32
 _BUILD_EFFORT = 80
 _LEAST_EFFORT = 128
+LIST, GRAPH = b"AVM FAISS list ", b"AVM FAISS graph "
+_SEAL = 96
+"""Bytes of the seal."""
+_PART = 1 << 20
 
 
 class FaissVectors(Vectors):
@@ -43,16 +51,18 @@ class FaissVectors(Vectors):
         result = np.empty(len(numbers), np.float32)
         for start in range(0, len(numbers), _TRAINED):
             some = numbers[start : start + _TRAINED]
-            result[start : start + len(some)] = self._index.reconstruct_batch(some) @ asked
+            result[start : start + len(some)] = products(self._index.reconstruct_batch(some), asked)
         return result.data
 
     def nearest(
         self, query: memoryview, count: int, among: memoryview
     ) -> tuple[memoryview, memoryview] | None:
-        """As the contract says; None where a graph would lose too many."""
+        """As the contract says; None where a graph would lose too many, or be asked for much of it."""
         allowed = np.frombuffer(among, np.uint8)
-        many = np.count_nonzero(allowed)
-        if self._graph and many * 4 < self.count:
+        many = int(np.count_nonzero(allowed))
+        if not many:
+            return np.empty(0, np.int64).data, np.empty(0, np.float32).data
+        if self._graph and (many * 4 < self.count or count * 10 > self.count):
             return None
         library: Any = faiss  # its annotations lack some of it
         parameters = library.SearchParametersHNSW() if self._graph else library.SearchParameters()
@@ -62,7 +72,7 @@ class FaissVectors(Vectors):
         if many < self.count:
             parameters.sel = faiss.IDSelectorBitmap(self.count, faiss.swig_ptr(bits))
         asked = np.frombuffer(query, np.float32).reshape(1, -1)
-        scores, rows = self._index.search(asked, max(1, min(count, many)), params=parameters)
+        scores, rows = self._index.search(asked, min(count, many), params=parameters)
         found: NDArray[np.bool_] = rows[0] >= 0
         return rows[0][found].astype(np.int64).data, scores[0][found].astype(np.float32).data
 
@@ -98,10 +108,19 @@ class Faiss(VectorBackend):
             faiss.write_index(index, path)
         except RuntimeError as error:
             raise OSError(f"{path} cannot be written: {error}") from error
+        kind = GRAPH if isinstance(index, faiss.IndexHNSW) else LIST
+        with Path(path).open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.write(_seal(file, size, kind, count, dimensions))
 
     def open(self, path: str, count: int, dimensions: int) -> Vectors:
         """As the contract says."""
-        os.stat(path)
+        with Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size - _SEAL
+            found = os.pread(file.fileno(), _SEAL, max(0, size))
+            kind = next((each for each in (LIST, GRAPH) if found.startswith(each)), None)
+            if size < 0 or kind is None or found != _seal(file, size, kind, count, dimensions):
+                raise BadVectors(f"{path} is no whole FAISS index of {count:,} vectors of {dimensions}")
         try:
             try:
                 index = faiss.read_index(path, faiss.IO_FLAG_MMAP_IFC)
@@ -109,10 +128,6 @@ class Faiss(VectorBackend):
                 index = faiss.read_index(path)
         except (RuntimeError, MemoryError) as error:
             raise BadVectors(f"{path} is no whole FAISS index: {error}") from error
-        if index.ntotal != count or index.d != dimensions:
-            raise BadVectors(
-                f"{path} has {index.ntotal:,} vectors of {index.d}, not {count:,} of {dimensions}"
-            )
         return FaissVectors(index)
 
     def _made(self, count: int, dimensions: int) -> Any:
@@ -128,3 +143,16 @@ class Faiss(VectorBackend):
         index = faiss.IndexHNSWFlat(dimensions, _LINKS, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = _BUILD_EFFORT
         return index
+
+
+def _seal(file: BinaryIO, size: int, kind: bytes, count: int, dimensions: int) -> bytes:
+    """What must stand after the first `size` bytes of a file. Raises OSError.
+
+    A wrong number in a vector is a wrong score, one in a graph leads anywhere: of graphs all is summed up, of the rest
+    the beginning, which says how to read it, and the end.
+    """
+    starts = range(0, size, _PART) if kind == GRAPH else (0, max(0, size - _PART))
+    checksum = 0
+    for start in starts:
+        checksum = crc32(os.pread(file.fileno(), min(_PART, size - start), start), checksum)
+    return kind + f"{count} x {dimensions}, {size} {checksum:08x}\n".encode().rjust(_SEAL - len(kind))

@@ -6,32 +6,28 @@ and a new model is embedded beside the old.
 
 from __future__ import annotations
 
-import json
-import os
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apsw
 import numpy as np
 
 from avm_builtin.search.side import Damaged, SideFile
-from avm_builtin.vectors import base, building, tables
+from avm_builtin.vectors import base, others, renewing, tables
 from avm_builtin.vectors.answer import Compared
-from avm_builtin.vectors.base import Generation, Opened, open_generation
+from avm_builtin.vectors.base import Generation
+from avm_builtin.vectors.renewing import Renewal
 from avm_builtin.vectors.state import State
 from avm_builtin.vectors.work import embed_waiting
 from vfs_core import journal
-from vfs_core.errors import NoSpace, StoreBusy, VfsError
+from vfs_core.errors import NoSpace, StoreBusy
 from vfs_core.follower import Lease, Progress, Runner
 from vfs_core.journal import Cursor
-from vfs_core.search import SideContext
-from vfs_core.semantic import Answer, Embedded, Model, SemanticContext, SemanticIndex
+from vfs_core.semantic import KIND, Answer, Embedded, Model, SemanticContext, SemanticIndex
 from vfs_core.storage import Store
 from vfs_core.types import Change
 from vfs_core.visibility import Visible
@@ -39,10 +35,6 @@ from vfs_core.visibility import Visible
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TAIL_MOST = 2_000
-"""Vectors beside the base, or a fifth of what is in it, from which on it is made anew."""
-_TAIL_SHARE = 0.2
-_ABANDONED_SECONDS = 7 * 86_400
 _QUERIES = 128
 """Queries whose vectors are remembered."""
 
@@ -53,20 +45,17 @@ class VectorIndex(SemanticIndex):
     def __init__(self, context: SemanticContext) -> None:
         super().__init__(context)
         side, embedder = context.side, context.embedder
-        self._model = blake2b(embedder.fingerprint.encode(), digest_size=6).hexdigest()
-        self.name = f"vectors.{self._model}"
+        self.name = f"{KIND}.{blake2b(embedder.fingerprint.encode(), digest_size=6).hexdigest()}"
         self.writable = side.writable
         path = None if side.path is None else f"{side.path}.{self.name}.db"
         self._file = SideFile(
             path, tables.SCHEMA, tables.APPLICATION, tables.VERSION, writable=side.writable, mode=side.mode
         )
+        self._base = Renewal(self._file, context)
         self._lock = threading.RLock()
         self._state: State | None = None
-        self._place: tuple[int, int] | None = None
-        backend = context.backend
-        self._backend = (
-            f"{type(backend).__module__}.{type(backend).__qualname__} {json.dumps(dict(backend.config))}"
-        )
+        self._known: tuple[bytes, Generation | None] | None = None
+        """Which side file the state is of, and the generation that it was offered to begin with."""
         self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._working = threading.Lock()
 
@@ -78,14 +67,14 @@ class VectorIndex(SemanticIndex):
         with self._lock:
             state = self._present()
             scale = self.context.embedder.scale(text)
-            return Compared(state, query, state.visible(visible), self.context.embedder.fingerprint, scale)
+            return Compared(
+                state.entries(), query, state.seen(visible), self.context.embedder.fingerprint, scale
+            )
 
     def embedded(self, visible: Visible) -> Embedded:
         """As the contract says."""
         with self._lock:
-            state = self._present()
-            mask = state.visible(visible)
-            done = set(np.unique(state.column("node")[mask]).tolist())
+            done = self._present().seen(visible).nodes()
         with self._file.reading() as connection:
             if connection is None:
                 return Embedded(0, 0)
@@ -93,8 +82,11 @@ class VectorIndex(SemanticIndex):
                 "SELECT DISTINCT c.node, d.within, o.own FROM chunk c JOIN name n ON n.node = c.node"
                 " JOIN directory d ON d.id = n.directory JOIN node o ON o.id = c.node WHERE c.vector IS NULL"
             )
-            waiting = {node for node, within, own in rows if (within, own) in visible}
-        return Embedded(len(done - waiting), len(done | waiting))
+            waiting = np.array(
+                sorted({node for node, within, own in rows if (within, own) in visible}), np.int64
+            )
+        some = len(np.intersect1d(done, waiting, assume_unique=True))
+        return Embedded(len(done) - some, len(done) + len(waiting) - some)
 
     def _encoded(self, text: str) -> NDArray[np.float32]:
         known = self._queries.get(text)
@@ -108,98 +100,98 @@ class VectorIndex(SemanticIndex):
 
     def _present(self) -> State:
         """The state as the side file is now. For who holds the lock."""
-        dimensions = self.context.embedder.dimensions
+        state = None
         with self._file.reading() as connection:
-            if connection is None or tables.cursor(connection) is None:
-                self._state = None
-                return State(dimensions)
-            state, place = self._state, self._file.identity
-            if state is None or self._place != place or not state.catch_up(connection):
-                state = State.loaded(dimensions, connection, *self._opened_base(connection))
-                self._state, self._place = state, place
-            return state
+            if connection is not None and tables.cursor(connection) is not None:
+                with connection:  # one transaction: what is read must be of one moment
+                    state = self._brought_up(connection)
+        self._state = state
+        return State(self.context.embedder.dimensions) if state is None else state
+
+    def _brought_up(self, connection: apsw.Connection) -> State:
+        position = tables.position(connection)
+        generation = self._base.present(connection)
+        known = position.file, generation
+        state = self._state
+        if (
+            state is None
+            or self._known != known
+            or not position.kept <= state.revision <= position.number
+            or state.struck_out > max(renewing.TAIL_MOST, state.tail_rows - state.struck_out)
+        ):
+            opened = None if generation is None else self._base.opened(connection, generation)
+            self._state = state = None  # the old one goes first: there may be no room for two
+            state = State.loaded(self.context.embedder.dimensions, connection, opened)
+            self._known = known
+        state.catch_up(connection, position.number)
+        return state
 
     # --- embedding -------------------------------------------------------------------------------
 
     def embed(self, runner: Runner, seconds: float, progress: Progress | None = None) -> int:
         """As the contract says."""
-        if not self.waiting():
+        if not self.waiting() and not self._base_is_due():
             return 0
-        if not self.writable or not self._working.acquire(blocking=False):
+        lease = self._begin_work()
+        if lease is None:
             return self.waiting()
         try:
-            lease = self._embedding_lease()
-            if lease is None or not lease.acquire():
-                return self.waiting()
-            try:
-                left = embed_waiting(
-                    self._file, runner.store, self.context.embedder, runner, seconds, progress
-                )
-                self._renew_base(runner)
-                if not left:
-                    self._remove_abandoned()
-                return left
-            finally:
-                lease.release()
-                lease.close()
+            self._base.tidy_up()
+            embedder = self.context.embedder
+            left = embed_waiting(self._file, runner.store, embedder, runner, seconds, progress)
+            with self._lock:
+                due = self._base.is_due(self._present())
+            if due:
+                self._base.renew(runner, (lambda: None) if progress is None else lambda: progress(0, left))
+            if not left:
+                others.remove_abandoned(self.context.side, self.name)
+            return left
         finally:
-            self._working.release()
+            self._end_work(lease)
+
+    def settle(self, runner: Runner) -> None:
+        """As the contract says: make the base anew."""
+        with self._lock:
+            late = self._present().tail_rows
+        lease = self._begin_work() if late else None
+        if lease is not None:
+            try:
+                self._base.renew(runner, lambda: None)
+            finally:
+                self._end_work(lease)
 
     def waiting(self) -> int:
         """As the contract says."""
         with self._file.reading() as connection:
             return 0 if connection is None else tables.waiting(connection)
 
-    def _remove_abandoned(self) -> None:
-        """Remove the files of models that nothing has been embedded by for a while, now that all is by this one."""
-        for path in self.strangers():
-            with suppress(FileNotFoundError):
-                if os.stat(path).st_mtime < time.time() - _ABANDONED_SECONDS:
-                    Path(path).unlink()
-
-    def _embedding_lease(self) -> Lease | None:
-        side = self.context.side
-        try:
-            return Lease(None if side.path is None else f"{side.path}.{self.name}.embedding.lease", side.mode)
-        except OSError:
-            return None
-
-    # --- the base --------------------------------------------------------------------------------
-
-    def _opened_base(self, connection: apsw.Connection) -> tuple[Generation | None, Opened | None]:
-        """The base, if there is one that holds all that the side file no longer tells."""
-        path, context = self._file.path, self.context
-        generation = tables.base(connection)
-        if path is None or generation is None or generation.backend != self._backend:
-            return None, None
-        opened = open_generation(path, generation, context.backend, context.embedder.dimensions)
-        return (generation, opened) if opened is not None else (None, None)
-
-    def settle(self, runner: Runner) -> None:
-        """As the contract says: make the base anew."""
-        self._renew_base(runner, least=0)
-
-    def _renew_base(self, runner: Runner, least: int = _TAIL_MOST) -> None:
-        """Make the base anew where much has been embedded since. Where there is no space, things go on without."""
-        path = self._file.path
-        if path is None:
-            return
+    def _base_is_due(self) -> bool:
+        """As far as is known without loading anything."""
         with self._lock:
-            state = self._present()
-            late, known = len(state.tail), state.base_rows
-            number = 1 + (state.generation.number if state.generation is not None else 0)
-        if late <= max(least, _TAIL_SHARE * known if least else 0):
-            return
+            return self._state is not None and self._base.is_due(self._state)
+
+    def _begin_work(self) -> Lease | None:
+        """The lease to embed, or None where somebody else has it, or nothing can be written."""
+        if not self.writable or not self._working.acquire(blocking=False):
+            return None
+        side = self.context.side
+        lease = None
         try:
-            generation = building.build(
-                self._file, path, self.context, self._backend, max(number, base.newest(path) + 1)
-            )
+            path = None if side.path is None else f"{side.path}.{self.name}.embedding.lease"
+            lease = Lease(path, side.mode)
+            if lease.acquire():
+                return lease
         except OSError:
-            return
-        if generation is not None:
-            with runner.holding(), self._file.writing() as connection:
-                tables.set_base(connection, generation)
-            base.remove_others(path, generation.number)
+            pass
+        if lease is not None:
+            lease.close()
+        self._working.release()
+        return None
+
+    def _end_work(self, lease: Lease) -> None:
+        lease.release()
+        lease.close()
+        self._working.release()
 
     # --- following -------------------------------------------------------------------------------
 
@@ -243,21 +235,15 @@ class VectorIndex(SemanticIndex):
         """Throw all files of this model away."""
         self._file.discard()
         if self._file.path is not None:
-            base.remove_others(self._file.path, None)
+            base.remove_others(self._file.path, ())
 
     def scrub(self) -> bool:
-        """Rewrite the side file without what was freed in it, and remove the base, which may hold it.
-
-        Files of other models, which nobody may ever bring up to date, go altogether.
-        """
-        for path in self.strangers():
-            with suppress(FileNotFoundError):
-                Path(path).unlink()
+        """Rewrite the side file without what was freed in it, and remove the base, which may hold it."""
         try:
             with self._file.writing() as connection:
-                tables.drop_base(connection)
+                tables.drop_bases(connection)
             if self._file.path is not None:
-                base.remove_others(self._file.path, None)
+                base.remove_others(self._file.path, ())
             return self._file.scrub()
         except (Damaged, StoreBusy, NoSpace):
             return False
@@ -272,28 +258,9 @@ class VectorIndex(SemanticIndex):
         path = self._file.path
         return [] if path is None else [path, f"{path}-wal", f"{path}-shm", *base.files(path)]
 
-    def strangers(self) -> list[str]:
-        """As the contract says."""
-        path = self.context.side.path
-        if path is None or self._file.path is None:
-            return []
-        mine = Path(self._file.path).name
-        place = Path(path)
-        return [
-            str(each)
-            for each in sorted(place.parent.glob(f"{place.name}.vectors.*"))
-            if not each.name.startswith(mine) and not each.name.endswith(".lease")
-        ]
-
     def former(self) -> list[Model]:
         """As the contract says."""
-        found = []
-        for path in self.strangers():
-            if path.endswith(".db"):
-                model = _complete_model(path, self.context.side)
-                if model is not None:
-                    found.append((os.stat(path).st_mtime, model))
-        return [model for _, model in sorted(found, key=lambda each: -each[0])]
+        return others.complete(self.context.side, self.name)
 
     def vocabulary(self) -> str:
         """The words of the schema."""
@@ -317,15 +284,3 @@ class VectorIndex(SemanticIndex):
                     progress(done, max(done, total))
             tables.put_model(connection, self.context.model)
             tables.commit_cursor(connection, cursor)
-
-
-def _complete_model(path: str, side: SideContext) -> Model | None:
-    """The model of a side file, if that is of this store and complete."""
-    file = SideFile(path, tables.SCHEMA, tables.APPLICATION, tables.VERSION, writable=False, mode=side.mode)
-    try:
-        with file.reading() as connection:
-            return None if connection is None else tables.complete_model(connection, side.store_uuid)
-    except VfsError:
-        return None
-    finally:
-        file.close()

@@ -7,13 +7,14 @@ from the side file. A node that was touched is struck out and taken in anew, so 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 import numpy as np
 
-from avm_builtin.vectors.base import Generation, Opened
+from avm_builtin.vectors.base import Opened
+from avm_builtin.vectors.seen import Seen
 from vfs_core.visibility import Visible
 
 if TYPE_CHECKING:
@@ -63,18 +64,59 @@ class _Codes:
         return mask
 
 
-class State:
-    """Entries and vectors as of a revision of the side file. Used under the lock of its index.
+class Entries(NamedTuple):
+    """Entries and vectors as of one moment: what comes later changes nothing in them.
 
     The columns have one item for each entry: `row` is the number of its vector, those of the base before those of the
-    tail, `node` whose part it is, `start` and `length` where in the body, `scale` a number of the table of scales.
+    tail; `node` whose part it is, `start` and `length` where in the body, `scale` a number of the table of scales;
+    `directory` a place in `directories`, `scales` their names. Of the base they are in the order of `row` and `node`.
     """
+
+    row: Numbers
+    node: Numbers
+    start: Codes
+    length: Codes
+    scale: Codes
+    directory: Codes
+    directories: Sequence[int]
+    scales: Mapping[int, str]
+    base: Opened | None
+    base_count: int
+    """How many of the entries are of the base."""
+    tail: Matrix
+
+    @property
+    def base_rows(self) -> int:
+        """How many vectors the base has."""
+        return self.base.vectors.count if self.base is not None else 0
+
+    def of_nodes(self, nodes: Sequence[int]) -> Numbers:
+        """The numbers of the entries of some nodes, those struck out among them."""
+        wanted = np.unique(np.asarray(nodes, np.int64))
+        if not len(wanted):
+            return np.empty(0, np.int64)
+        column = self.node[: self.base_count]
+        firsts, lasts = np.searchsorted(column, wanted), np.searchsorted(column, wanted, "right")
+        found = [
+            np.arange(first, last)
+            for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)
+            if last > first
+        ]
+        late = self.node[self.base_count :]
+        places = np.minimum(np.searchsorted(wanted, late), len(wanted) - 1)
+        found.append(np.flatnonzero(wanted[places] == late) + self.base_count)
+        return np.concatenate(found)
+
+
+class State:
+    """Entries and vectors as of a revision of the side file. Used under the lock of its index."""
 
     def __init__(self, dimensions: int) -> None:
         self.dimensions = dimensions
         self.revision = 0
-        self.generation: Generation | None = None
-        self.base: Opened | None = None
+        self.struck_out = 0
+        """How many entries beside those of the base count no more."""
+        self._base: Opened | None = None
         self._columns: dict[str, NDArray[Any]] = {
             "row": np.empty(0, np.int64), "node": np.empty(0, np.int64), "start": np.empty(0, np.int32),
             "length": np.empty(0, np.int32), "scale": np.empty(0, np.int32),
@@ -84,60 +126,50 @@ class State:
         self._count = 0
         self._tail: Matrix = np.empty((0, dimensions), np.float32)
         self._tail_count = 0
-        self._tail_entries: dict[int, list[int]] = {}
         self._directories = _Codes()
         self._owns = _Codes()
         self._within: dict[int, int] = {}
-        self.scales: dict[int, str] = {}
-        """Names of scales by their numbers."""
-        self._masks: dict[int, tuple[Visible, Mask]] = {}
+        self._scales: dict[int, str] = {}
+        self._seen: dict[int, tuple[Visible, Seen]] = {}
 
     # --- what there is ---------------------------------------------------------------------------
 
-    def column(self, name: str) -> NDArray[Any]:
-        """One of the columns, of all entries, those struck out among them."""
-        return self._columns[name][: self._count]
-
-    def directory_of(self, code: int) -> int:
-        """The id of a directory, by its number in the column `directory`."""
-        return self._directories.ids[code]
+    def entries(self) -> Entries:
+        """What there is now."""
+        columns = {name: self._column(name) for name in Entries._fields if name in self._columns}
+        tail = self._tail[: self._tail_count]
+        return Entries(
+            **columns,
+            directories=self._directories.ids,
+            scales=self._scales,
+            base=self._base,
+            base_count=self._base_count,
+            tail=tail,
+        )
 
     @property
     def base_rows(self) -> int:
         """How many vectors the base has."""
-        return self.base.vectors.count if self.base is not None else 0
+        return self._base.vectors.count if self._base is not None else 0
 
     @property
-    def base_entries(self) -> int:
-        """How many entries are of the base."""
-        return self._base_count
+    def tail_rows(self) -> int:
+        """How many vectors there are beside the base, those of entries that were struck out among them."""
+        return self._tail_count
 
-    @property
-    def tail(self) -> Matrix:
-        """The vectors that are not in the base."""
-        return self._tail[: self._tail_count]
-
-    def of_nodes(self, nodes: Sequence[int]) -> Numbers:
-        """The numbers of the entries of some nodes."""
-        late = [number for node in nodes for number in self._tail_entries.get(node, ())]
-        found: list[Numbers] = [np.asarray(late, np.int64)]
-        if self._base_count and nodes:
-            column = self._columns["node"][: self._base_count]
-            wanted = np.asarray(nodes, np.int64)
-            firsts, lasts = np.searchsorted(column, wanted), np.searchsorted(column, wanted, "right")
-            found += [
-                np.arange(first, last)
-                for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)
-                if last > first
-            ]
-        return np.concatenate(found)
-
-    def visible(self, visible: Visible) -> Mask:
+    def seen(self, visible: Visible) -> Seen:
         """Which entries an agent sees: what is struck out, or of an unknown class, nobody does."""
-        known = self._masks.get(id(visible))
+        known = self._seen.get(id(visible))
         if known is not None and known[0] is visible:
             return known[1]
-        places, owners = self.column("directory"), self.column("own")
+        if len(self._seen) >= _MASKS:
+            self._seen.clear()
+        seen = Seen(self._mask(visible), self._column("scale"), self._column("node"), self._column("start"))
+        self._seen[id(visible)] = visible, seen
+        return seen
+
+    def _mask(self, visible: Visible) -> Mask:
+        places, owners = self._column("directory"), self._column("own")
         within = np.array([self._within.get(id, -1) for id in self._directories.ids], np.int64)
         within[0] = -1
         alive = within >= 0
@@ -149,64 +181,67 @@ class State:
             owns = np.array(self._owns.ids, np.int64)
             pairs = np.array([a << 32 | b for a, b in visible.shared], np.int64)
             mask |= alive[places] & np.isin(within[places] << 32 | owns[owners], pairs)
-        if len(self._masks) >= _MASKS:
-            self._masks.clear()
-        self._masks[id(visible)] = visible, mask
         return mask
+
+    def _column(self, name: str) -> NDArray[Any]:
+        return self._columns[name][: self._count]
 
     # --- keeping up ------------------------------------------------------------------------------
 
     @classmethod
-    def loaded(
-        cls, dimensions: int, connection: apsw.Connection, generation: Generation | None, base: Opened | None
-    ) -> State:
-        """A state that begins with a base, or with everything from the side file."""
+    def loaded(cls, dimensions: int, connection: apsw.Connection, base: Opened | None) -> State:
+        """A state that begins with a base, or with everything from the side file. In a transaction of the caller."""
         state = cls(dimensions)
-        if generation is not None and base is not None:
-            state._begin(generation, base)
+        if base is not None:
+            state._begin(base)
+            state._take_nodes(connection, base.revision)
         else:
             state._add(connection.execute(_FRESH.format("")))
-            state.revision = connection.execute("SELECT number FROM revision").get
-        state._take_touched(connection)
+        state._take_directories(connection, -1)
+        state.revision = connection.execute("SELECT number FROM revision").get
         return state
 
-    def catch_up(self, connection: apsw.Connection) -> bool:
-        """Take in what has been touched since; False where the side file no longer tells what that is."""
-        revision, kept = connection.execute("SELECT number, kept FROM revision").fetchone() or (0, 0)
-        if revision == self.revision:
-            return True
-        if self.revision < kept or revision < self.revision:
-            return False
-        self._take_touched(connection)
-        self.revision = revision
-        return True
+    def catch_up(self, connection: apsw.Connection, revision: int) -> None:
+        """Take in what has been touched up to a revision. In a transaction of the caller."""
+        if revision != self.revision:
+            self._take_nodes(connection, self.revision)
+            self._take_directories(connection, self.revision)
+            self._seen.clear()
+            self.revision = revision
 
-    def _begin(self, generation: Generation, base: Opened) -> None:
-        self.generation, self.base, self.revision = generation, base, generation.revision
-        entries = base.entries
+    def _begin(self, base: Opened) -> None:
+        self._base, entries = base, base.entries
         self._base_count = self._count = len(entries)
         for name in ("row", "node", "start", "length", "scale"):
             self._columns[name] = np.ascontiguousarray(entries[name])
         self._columns["directory"] = self._directories.of_all(entries["directory"])
         self._columns["own"] = self._owns.of_all(entries["own"])
 
-    def _take_touched(self, connection: apsw.Connection) -> None:
+    def _take_nodes(self, connection: apsw.Connection, after: int) -> None:
         rows: Iterator[tuple[int]] = connection.execute(
-            "SELECT node FROM touched WHERE revision > ?", (self.revision,)
+            "SELECT node FROM touched WHERE revision > ?", (after,)
         )
         nodes = [node for (node,) in rows]
-        self._columns["directory"][self.of_nodes(nodes)] = 0
-        for node in nodes:
-            self._tail_entries.pop(node, None)
+        if not nodes:
+            return
+        # A copy: answers that are being read have the old one.
+        directory = self._column("directory").copy()
+        struck = self.entries().of_nodes(nodes)
+        self.struck_out += int(np.count_nonzero(directory[struck[struck >= self._base_count]]))
+        directory[struck] = 0
+        self._columns["directory"] = directory
         for start in range(0, len(nodes), _NODES):
             some = json.dumps(nodes[start : start + _NODES])
             where = "AND c.node IN (SELECT value FROM json_each(?))"
             self._add(connection.execute(_FRESH.format(where), (some,)))
-        pairs: Iterator[tuple[int, int]] = connection.execute("SELECT id, within FROM directory")
-        self._within = dict(pairs)
+
+    def _take_directories(self, connection: apsw.Connection, after: int) -> None:
+        pairs: Iterator[tuple[int, int]] = connection.execute(
+            "SELECT id, within FROM directory WHERE revision > ?", (after,)
+        )
+        self._within.update(pairs)
         names: Iterator[tuple[int, str]] = connection.execute("SELECT id, name FROM scale")
-        self.scales = dict(names)
-        self._masks.clear()
+        self._scales = dict(names)
 
     def _add(self, rows: Iterable[tuple[int, int, int, int, int, int, int, bytes]]) -> None:
         """Take in entries with their vectors; several entries of one part share one."""
@@ -218,7 +253,6 @@ class State:
             if id != last:
                 last = id
                 vectors.append(vector)
-            self._tail_entries.setdefault(node, []).append(self._count + len(fresh))
             row = first_row + len(vectors) - 1
             fresh.append(
                 (row, node, start, length, scale, self._directories.of(directory), self._owns.of(own))

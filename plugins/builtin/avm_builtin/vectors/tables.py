@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import apsw
 
@@ -23,19 +24,26 @@ from vfs_core.semantic import Model
 from vfs_core.storage import Found, Store
 
 APPLICATION = 0x41564D56  # "AVMV"
-_LAYOUT = 2
+_LAYOUT = 3
 VERSION = _LAYOUT << 16 | CHUNKS
 
 SCHEMA = """
 CREATE TABLE cursor (id INTEGER PRIMARY KEY CHECK (id = 1), store_uuid TEXT, sequence INTEGER, chain BLOB);
 CREATE TABLE model (id INTEGER PRIMARY KEY CHECK (id = 1), fingerprint TEXT, name TEXT, config TEXT);
 -- One row: grows with every transaction; processes look for what has been touched since the one that they know.
-CREATE TABLE revision (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, kept INTEGER NOT NULL);
-INSERT INTO revision VALUES (1, 1, 0); -- `kept`: what was touched up to this one is no longer told
+-- `kept`: what was touched up to this one is no longer told. `file` tells this file from its successors.
+CREATE TABLE revision (
+    id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, kept INTEGER NOT NULL, file BLOB NOT NULL);
+INSERT INTO revision VALUES (1, 1, 0, randomblob(16));
 CREATE TABLE touched (node INTEGER PRIMARY KEY, revision INTEGER NOT NULL);
 CREATE INDEX touched_revision ON touched (revision);
 -- The directories that hold notes, with the class of what is in them.
-CREATE TABLE directory (id INTEGER PRIMARY KEY, within INTEGER NOT NULL);
+CREATE TABLE directory (id INTEGER PRIMARY KEY, within INTEGER NOT NULL, revision INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX directory_revision ON directory (revision);
+CREATE TRIGGER directory_new AFTER INSERT ON directory BEGIN
+    UPDATE directory SET revision = (SELECT number FROM revision) WHERE id = new.id; END;
+CREATE TRIGGER directory_changed AFTER UPDATE OF within ON directory WHEN new.within != old.within BEGIN
+    UPDATE directory SET revision = (SELECT number FROM revision) WHERE id = new.id; END;
 CREATE TABLE node (id INTEGER PRIMARY KEY, own INTEGER NOT NULL, stamp INTEGER NOT NULL);
 CREATE TABLE name (node INTEGER NOT NULL, directory INTEGER NOT NULL, PRIMARY KEY (node, directory)) WITHOUT ROWID;
 CREATE TABLE scale (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
@@ -46,13 +54,14 @@ CREATE TABLE chunk (
 CREATE INDEX chunk_node ON chunk (node);
 CREATE INDEX chunk_key ON chunk (key);
 CREATE INDEX chunk_waiting ON chunk (id) WHERE vector IS NULL;
--- The files made of the vectors that are shared by processes.
+-- The files made of the vectors that are shared by processes, of each backend that is in use.
 CREATE TABLE base (
-    id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL, backend TEXT NOT NULL,
-    entries INTEGER NOT NULL, rows INTEGER NOT NULL, revision INTEGER NOT NULL)
+    backend TEXT PRIMARY KEY, revision INTEGER NOT NULL, entries INTEGER NOT NULL, rows INTEGER NOT NULL,
+    checksum INTEGER NOT NULL)
 """
 _NODES = 500
 """Nodes looked up at a time."""
+_LAST = 2**63 - 1
 
 
 def cursor(connection: apsw.Connection) -> Cursor | None:
@@ -95,7 +104,7 @@ def fill(connection: apsw.Connection, store: Store) -> Iterator[int]:
     What is there already is kept where the same text is: a rebuild embeds nothing again.
     """
     revision = next_revision(connection)
-    connection.execute("UPDATE revision SET kept = number; DELETE FROM touched")
+    _forget_touched(connection)
     connection.execute("CREATE TEMP TABLE present (node INTEGER PRIMARY KEY)")
     try:
         done = after = 0
@@ -153,7 +162,7 @@ def _set_names(connection: apsw.Connection, node: int, names: Sequence[Found]) -
     """Write the directories of a node's names, and their classes; whether they are others than before."""
     for found in names:
         connection.execute(
-            "INSERT INTO directory VALUES (?, ?) ON CONFLICT DO UPDATE SET within = excluded.within"
+            "INSERT INTO directory (id, within) VALUES (?, ?) ON CONFLICT DO UPDATE SET within = excluded.within"
             " WHERE within != excluded.within",
             (found.parent, found.within),
         )
@@ -204,6 +213,7 @@ def _set_chunks(connection: apsw.Connection, node: int, chunks: Sequence[Chunk],
 
 
 def _remove(connection: apsw.Connection, nodes: Sequence[int], revision: int) -> None:
+    """Take out nodes that are there."""
     rows: Iterator[tuple[int]] = connection.execute(
         "DELETE FROM node WHERE id IN (SELECT value FROM json_each(?)) RETURNING id", (json.dumps(nodes),)
     )
@@ -217,6 +227,11 @@ def _touch(connection: apsw.Connection, node: int, revision: int) -> None:
     connection.execute("REPLACE INTO touched VALUES (?, ?)", (node, revision))
 
 
+def remove(connection: apsw.Connection, nodes: Sequence[int]) -> None:
+    """Take out nodes, in a transaction for nothing else."""
+    _remove(connection, nodes, next_revision(connection))
+
+
 # --- vectors -------------------------------------------------------------------------------------
 
 
@@ -226,12 +241,21 @@ def waiting(connection: apsw.Connection) -> int:
     return count
 
 
-def next_waiting(connection: apsw.Connection, limit: int) -> list[tuple[int, bytes]]:
-    """Node and key of parts that wait, the newest first."""
-    rows: Iterator[tuple[int, bytes]] = connection.execute(
-        "SELECT node, key FROM chunk WHERE vector IS NULL ORDER BY id DESC LIMIT ?", (limit,)
+class Waiting(NamedTuple):
+    """A part without a vector."""
+
+    id: int
+    node: int
+    key: bytes
+
+
+def next_waiting(connection: apsw.Connection, before: int | None, limit: int) -> list[Waiting]:
+    """Parts that wait, the newest first; `before` an id: only older ones."""
+    rows: Iterator[tuple[int, int, bytes]] = connection.execute(
+        "SELECT id, node, key FROM chunk WHERE vector IS NULL AND id < ? ORDER BY id DESC LIMIT ?",
+        (_LAST if before is None else before, limit),
     )
-    return list(rows)
+    return [Waiting(*row) for row in rows]
 
 
 def put_vectors(connection: apsw.Connection, vectors: Iterable[tuple[bytes, str, bytes]]) -> None:
@@ -253,26 +277,66 @@ def put_vectors(connection: apsw.Connection, vectors: Iterable[tuple[bytes, str,
 # --- the base ------------------------------------------------------------------------------------
 
 
-def base(connection: apsw.Connection) -> Generation | None:
-    """The files that count, unless more has been touched since than is told."""
-    row = connection.execute(
-        "SELECT generation, backend, entries, rows, revision FROM base"
-        " WHERE revision >= (SELECT kept FROM revision)"
-    ).fetchone()
-    return None if row is None else Generation(*row)
+class Position(NamedTuple):
+    """Where the side file is: the number of its last transaction, what it no longer tells, and which file it is."""
+
+    number: int
+    kept: int
+    file: bytes
 
 
-def set_base(connection: apsw.Connection, generation: Generation) -> None:
-    """Say that the files of a generation hold all that was touched up to its revision."""
-    connection.execute("REPLACE INTO base VALUES (1, ?, ?, ?, ?, ?)", generation)
-    connection.execute("DELETE FROM touched WHERE revision <= ?", (generation.revision,))
-    connection.execute("UPDATE revision SET kept = max(kept, ?)", (generation.revision,))
+def position(connection: apsw.Connection) -> Position:
+    """Where it is now."""
+    return Position(*connection.execute("SELECT number, kept, file FROM revision").get)
 
 
-def drop_base(connection: apsw.Connection) -> None:
+def bases(connection: apsw.Connection) -> dict[str, Generation]:
+    """The generations that count, by backend."""
+    rows = connection.execute("SELECT backend, revision, entries, rows, checksum FROM base")
+    return {row[0]: Generation(*row) for row in rows}
+
+
+def set_base(
+    connection: apsw.Connection, generation: Generation, file: bytes, most: int, share: float
+) -> bool:
+    """Say that the files of a generation hold all that was touched up to its revision.
+
+    Those of another backend go if more than `most` nodes, and this share of what is in them, were touched since:
+    nobody renews them. False if this is not the side file that the generation was made of, or no longer tells what
+    was touched since.
+    """
+    present = position(connection)
+    if present.file != file or generation.revision < present.kept:
+        return False
+    connection.execute("REPLACE INTO base VALUES (?, ?, ?, ?, ?)", generation)
+    connection.execute(
+        "DELETE FROM base WHERE (SELECT count(*) FROM touched WHERE revision > base.revision) > 2 * max(?, ? * rows)"
+        " AND backend != ?",
+        (most, share, generation.backend),
+    )
+    connection.execute("UPDATE revision SET kept = max(kept, (SELECT min(revision) FROM base))")
+    connection.execute("DELETE FROM touched WHERE revision <= (SELECT kept FROM revision)")
+    return True
+
+
+def drop_bases(connection: apsw.Connection) -> None:
     """Say that there are no such files, and that whoever knows them has to begin anew."""
     next_revision(connection)
+    _forget_touched(connection)
+
+
+def _forget_touched(connection: apsw.Connection) -> None:
     connection.execute("DELETE FROM base; DELETE FROM touched; UPDATE revision SET kept = number")
+
+
+def vectors_at(connection: apsw.Connection, node: int, start: int, length: int, revision: int) -> list[bytes]:
+    """The vectors of the parts of a node that are there, if it was not touched after a revision."""
+    rows: Iterator[tuple[bytes]] = connection.execute(
+        "SELECT vector FROM chunk WHERE node = ?1 AND start = ?2 AND length = ?3 AND vector IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM touched WHERE node = ?1 AND revision > ?4)",
+        (node, start, length, revision),
+    )
+    return [vector for (vector,) in rows]
 
 
 def known(connection: apsw.Connection, nodes: Sequence[int]) -> set[int]:

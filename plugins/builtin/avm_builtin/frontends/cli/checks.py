@@ -180,17 +180,18 @@ def _store(app: App) -> Iterator[Finding]:
 
 
 def _index(app: App) -> Iterator[Finding]:
-    """Whether the index has what the store has, where this process may bring it up to it."""
+    """Whether the indexes have what the store has, where this process may bring them up to it."""
     from vfs_core.index_check import index_errors
 
-    if app.kernel.store.writable:
-        missing, surplus = index_errors(app.session)
+    for runner in app.kernel.derived() if app.kernel.store.writable else ():
+        name = "index" if runner is app.kernel.search() else "index of meanings"
+        missing, surplus = index_errors(runner)
         if missing:
             message = f"lacks {counted(len(missing), 'note')} of the store"
-            yield Finding("index", FAIL, message, "avm doctor --mend")
+            yield Finding(name, FAIL, message, "avm doctor --mend")
         if surplus:
             message = f"has {counted(len(surplus), 'note')} that the store has not"
-            yield Finding("index", FAIL, message, "avm doctor --mend")
+            yield Finding(name, FAIL, message, "avm doctor --mend")
 
 
 def _parent(location: Path) -> Iterator[Finding]:
