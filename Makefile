@@ -66,7 +66,7 @@ $(DEV): $(BASE)
 
 $(BASE): $(BIN)/python pyproject.toml constraints.txt
 	@echo "Installing AVM into $(VENV), which takes a moment and happens once."
-	$(PIP) -e .
+	$(PIP) -e '.[semantic]'
 	@touch $@
 
 $(BIN)/python:

@@ -15,6 +15,7 @@ from vfs_core.kernel import Kernel
 
 if TYPE_CHECKING:
     from avm_builtin.memory.agent import AgentMemory
+    from avm_builtin.memory.graph import Format
     from avm_builtin.memory.recalling import Strategy, TimeRange
     from vfs_core.explaining import AccessReport
     from vfs_core.finding import Stats
@@ -149,6 +150,7 @@ class AVM:
         author: str = "",
         since: Moment | None = None,
         until: Moment | None = None,
+        as_of: Moment | None = None,
     ) -> Results:
         """Notes that match, best first: `.path`, `.score` in [0, 1], `.snippet`.
 
@@ -157,9 +159,12 @@ class AVM:
         (`"7d"`, `"2026-03-20"`) when it happened. The list's own `.behind` is how many changes the index had not seen,
         mostly 0: it is more where this process may not write the index; `.embedded` says how many of how many notes are
         embedded, where that is not all. Raises MissingExtra where meaning is asked for and no model is installed.
+
+        `as_of` searches, by words, what there was at a moment, as far as this agent may look back: under the names and
+        with the texts of then, what has been deleted since included.
         """
         return self._session.search(
-            query, limit, mode, tags=tags, under=under, author=author, since=since, until=until
+            query, limit, mode, tags=tags, under=under, author=author, since=since, until=until, as_of=as_of
         )
 
     def semantic(self, query: str, limit: int = 10) -> Results:
@@ -186,9 +191,16 @@ class AVM:
         *,
         time_range: TimeRange | None = None,
         scope: str | None = None,
+        as_of: Moment | None = None,
     ) -> str:
         """`agent_memory().recall`: what this agent may see about a subject, at most `max_tokens` tokens of it."""
-        return self.agent_memory().recall(query, max_tokens, strategy, time_range=time_range, scope=scope)
+        return self.agent_memory().recall(
+            query, max_tokens, strategy, time_range=time_range, scope=scope, as_of=as_of
+        )
+
+    def graph(self, path: str = "/memory", depth: int = 2, format: Format = "mermaid") -> str:
+        """`agent_memory().graph`: notes and the links between them, as Mermaid, Graphviz (`dot`) or `json`."""
+        return self.agent_memory().graph(path, depth, format)
 
     # --- metadata --------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from avm import AVM, BaseHandler, register_handler
-from avm.errors import Conflict, NotFound
+from avm.errors import Conflict, MissingExtra, NotFound
 
 MAX_NOTES = 1500
 MAX_BYTES = 200_000
@@ -89,6 +89,37 @@ def main() -> None:
             run(db, trader, analyst)
 
 
+NEWS = {
+    "mideast": "中东局势紧张",
+    "rates": "The central bank raised its rates yesterday.",
+    "oil": "Brent crude climbed above 90 dollars a barrel.",
+    "chips": "芯片出口限制扩大，英伟达股价下跌",
+    "weather": "明天有雨，出门记得带伞",
+    "lunch": "The new noodle place around the corner is closed on Mondays.",
+    "launch": "The rocket put three satellites into orbit.",
+    "match": "主队在加时赛中落败",
+}
+
+
+def by_meaning(db: Path) -> None:
+    """Questions that share no word with what answers them."""
+    with AVM(db=db, agent="reporter") as reporter:
+        for name, text in NEWS.items():
+            reporter.write(f"/memory/news/{name}.md", text)
+        try:
+            for query in (
+                "伊朗军事冲突",
+                "Iran conflict news",
+                "do I need an umbrella",
+                "semiconductor stocks",
+                "太空",
+            ):
+                best = reporter.semantic(query, limit=1)[0]
+                print(f"📌 {query!r} → [{best.score:.2f}] {reporter.read(best.path).text}")
+        except MissingExtra as error:
+            print(f"📌 left out: {error}")
+
+
 def run(db: Path, trader: AVM, analyst: AVM) -> None:
     """The demonstration itself, on one store."""
     section(1, "BASIC READ/WRITE, ON REAL TEXT")
@@ -146,7 +177,10 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     print(memory.timeline(days=1, limit=3))
     print(f"📌 analyst recalls it: {analyst.recall('exposure', scope='/memory/private').strip()}")
 
-    section(5, "MULTI-AGENT ISOLATION")
+    section(5, "FOUND BY WHAT IT MEANS, IN TWO LANGUAGES")
+    by_meaning(db.parent / "meaning" / "avm.db")
+
+    section(6, "MULTI-AGENT ISOLATION")
     analyst.write("/private/spy.md", "SPY pattern: a head and shoulders, private to analyst.\n")
     print(f"📌 analyst finds {[hit.path for hit in analyst.search('shoulders')]}")
     print(f"📌 trader finds  {[hit.path for hit in trader.search('shoulders')]}")
@@ -159,7 +193,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     for row in analyst.access("/private/spy.md").agents:
         print(f"   {row.agent}: {', '.join(row.allowed) or '-'}  {row.reason}")
 
-    section(6, "COLLABORATION: NOTHING IS LOST")
+    section(7, "COLLABORATION: NOTHING IS LOST")
     for agent, line in ((trader, "trader was here\n"), (analyst, "analyst was here\n")) * 2:
         agent.append("/memory/shared/report.md", line)
     print(trader.read("/memory/shared/report.md").text, end="")
@@ -170,7 +204,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     except Conflict as error:
         print(f"✓ a lost race is an error, not an overwrite: {error}")
 
-    section(7, "EVERYTHING CAN BE LOOKED BACK AT, AND UNDONE")
+    section(8, "EVERYTHING CAN BE LOOKED BACK AT, AND UNDONE")
     trader.write("/memory/plan.md", "buy\nhold\n")
     analyst.write("/memory/plan.md", "buy\nsell\n")
     print(analyst.diff("/memory/plan.md"), end="")
@@ -183,11 +217,11 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     trader.restore("/memory/plan.md")
     print(f"✓ restored, with {len(trader.history('/memory/plan.md'))} versions")
 
-    section(8, "A HANDLER OF ONE'S OWN")
+    section(9, "A HANDLER OF ONE'S OWN")
     print(f"📌 /live/clock → {trader.read('/live/clock').text.strip()}")
     print(f"📌 ls / → {[entry.name for entry in trader.list('/')]}")
 
-    section(9, "THE SAME ON THE COMMAND LINE")
+    section(10, "THE SAME ON THE COMMAND LINE")
     command(db, "avm write lesson.md --content 'RSI > 70 = overbought' --agent trader")
     command(db, "avm search overbought --agent analyst")
     command(db, "avm append shared/report.md --agent analyst", "a line from a pipe\n")
@@ -199,7 +233,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     command(db, "avm audit verify")
     command(db, "avm stats --agent trader")
 
-    section(10, "WHAT IT KEEPS")
+    section(11, "WHAT IT KEEPS")
     stats = trader.stats()
     print(f"   {stats.notes:,} notes, {stats.size / 1e6:.1f} MB, visible to {stats.agent}")
     print("\nDEMO COMPLETE 🎉   Your own memory, three commands:\n")

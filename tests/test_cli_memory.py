@@ -81,3 +81,36 @@ def test_the_ways_are_data_too(avm: Avm) -> None:
     for command in ("timeline", "recent"):
         assert [each["summary"] for each in json.loads(avm(command, "--json").out)] == ["RSI at 72"]
     assert json.loads(avm("explore", "shared/nvda.md", "--json").out)["reached"] == []
+
+
+def test_graph_prints_what_is_linked(avm):
+    avm("write", "risk.md", "--content", "x", "--meta", 'title=The "rules"')
+    avm("write", "nvda.md", "--content", "see [[risk]]")
+    done = avm("graph", "nvda.md", "--depth", "1")
+    assert done.out == 'flowchart LR\n  n0["nvda.md"]\n  n1["The #34;rules#34;"]\n  n0 -->|"mention"| n1\n'
+    assert avm("graph", "--format", "dot").out.startswith("digraph memory {")
+    assert [each["path"] for each in avm("graph", "--json").json["notes"]] == [
+        "/memory/nvda.md",
+        "/memory/risk.md",
+    ]
+    assert "or more linked notes are not shown" in avm("graph", "-n", "1").err
+    assert avm("graph", "nothing.md").code == 3
+    assert avm("links", "nvda.md").out == "mention\t/memory/risk.md\t1\n"
+
+
+def test_search_and_recall_as_of_a_moment(avm):
+    import time
+
+    avm("write", "a.md", "--content", "the parrot is alive")
+    time.sleep(0.01)
+    then = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime()) + f".{time.time_ns() % 10**9:09d}"[:7]
+    time.sleep(0.01)
+    avm("write", "a.md", "--content", "the parrot is dead")
+    avm("mv", "a.md", "b.md")
+    assert avm("search", "parrot", "--as-of", then).out.endswith("/memory/a.md\n    the parrot is alive\n")
+    assert avm("search", "dead", "--as-of", then).code == 6
+    assert avm("search", "parrot", "--in", "/memory/x", "--as-of", then).code == 6
+    done = avm("recall", "parrot", "--as-of", then)
+    assert "the parrot is alive" in done.out
+    assert ", as of " in done.out
+    assert avm("search", "parrot", "--mode", "semantic", "--as-of", then).code == 2

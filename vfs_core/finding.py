@@ -15,7 +15,7 @@ from vfs_core.meta import tags_of
 from vfs_core.path import is_within, space_of, split
 from vfs_core.searching import embedded
 from vfs_core.storage import Found, Operation
-from vfs_core.types import SYMMETRIC_LINKS, Kind, Link
+from vfs_core.types import MENTION, SYMMETRIC_LINKS, Kind, Link
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -47,26 +47,53 @@ def check_link(kind: str, weight: float) -> None:
     """Raise Invalid for a link kind that is not a word, or a weight that is not a positive number."""
     if not kind.isidentifier() or not kind.islower():
         raise Invalid(f"a link's kind is a lower-case word such as 'related', not {kind!r}")
+    refuse_mention(kind)
     if not (math.isfinite(weight) and weight > 0):
         raise Invalid(f"a link's weight is a positive number, not {weight!r}")
+
+
+def refuse_mention(kind: str | None) -> None:
+    """Raise Invalid for the kind of links that only follow from what notes say."""
+    if kind == MENTION:
+        raise Invalid(f"links of the kind {MENTION!r} follow from what a note says: write [[name]] in it")
+
+
+def kinds_between(session: Session, source: str, target: str) -> list[str]:
+    """The kinds of the links from one path to another that somebody has made; unjudged."""
+    store = session.store
+    start, end = store.find(source).stat, store.find(target).stat
+    if start is None or end is None:
+        return []
+    rows = store.links(start.id)
+    return sorted({row.kind for row in rows if (row.source, row.target) == (start.id, end.id)} - {MENTION})
 
 
 def links(session: Session, found: Found) -> list[Link]:
     """The links of a node, to what the agent may read."""
     assert found.stat is not None
+    result = {
+        link if link.source == found.path else Link(link.target, link.kind, link.source, link.weight)
+        for link in neighbours(session, found)
+        if link.source == found.path or link.kind in SYMMETRIC_LINKS
+    }
+    return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+
+
+def neighbours(session: Session, found: Found) -> list[Link]:
+    """All links from and to a node, as they were made, from and to what the agent may read."""
+    assert found.stat is not None
     me, judge = found.stat.id, session.judge
-    rows = [row for row in judge.store.links(me) if row.source == me or row.kind in SYMMETRIC_LINKS]
-    others = {row.target if row.source == me else row.source for row in rows}
-    paths: dict[int, str] = {}
+    rows = judge.store.links(me)
+    others = {row.target if row.source == me else row.source for row in rows} - {me}
+    paths: dict[int, str] = {me: found.path}
     for other in judge.store.nodes(sorted(others)):
         if other.stat is not None and judge.allows(Operation.READ, other):
             paths.setdefault(other.stat.id, other.path)
-    result = {
-        Link(found.path, row.kind, paths[end], row.weight)
+    return [
+        Link(paths[row.source], row.kind, paths[row.target], row.weight)
         for row in rows
-        if (end := row.target if row.source == me else row.source) in paths
-    }
-    return sorted(result, key=lambda link: (link.kind, -link.weight, link.target))
+        if row.source in paths and row.target in paths
+    ]
 
 
 def latest(session: Session, since_ns: int, under: str) -> Iterator[tuple[Found, int]]:

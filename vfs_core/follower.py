@@ -265,7 +265,9 @@ class Runner:
             chain = self.store.chain_at(position) or b""
             self.follower.apply(changes, self.store, Cursor(self.store.uuid, position, chain))
             lease.sequence = position
-            if len(changes) < BATCH or time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
+                return
+            if len(changes) < BATCH and self.store.bell.head <= position:  # a reactor has just added rows
                 return
 
     def _matches(self, cursor: Cursor) -> bool:

@@ -33,6 +33,7 @@ from vfs_core.storage import Copy, Operation, Transaction, side_base
 from vfs_core.types import JSON, Change
 
 if TYPE_CHECKING:
+    from vfs_core.follower import Runner
     from vfs_core.session import Session
 
 _SHORTEST = 6
@@ -141,9 +142,15 @@ def _remove_other_names(transaction: Transaction, node: int, path: str) -> None:
 def scrub(session: Session) -> bool:
     """Clean index, free space and WAL of what has been erased, and drop what is cached."""
     kernel = session.kernel
-    kernel.search().scrub()
+    for runner in _derived(session):
+        runner.scrub()
     kernel.drop_caches()
     return session.store.scrub()
+
+
+def _derived(session: Session) -> list[Runner]:
+    """What keeps words of notes outside of the store."""
+    return [session.kernel.search(), *session.kernel.followers()]
 
 
 def _deleted(view: View, path: str) -> list[Trashed]:
@@ -270,13 +277,15 @@ def _files(session: Session) -> list[str]:
     beside = [
         str(path) for place in places for path in sorted(place.rglob("*") if place.is_dir() else [place])
     ]
-    named = [*store.files(), *session.kernel.search().follower.files(), *beside]
+    derived = [file for runner in _derived(session) for file in runner.follower.files()]
+    named = [*store.files(), *derived, *beside]
     return [name for name in dict.fromkeys(named) if Path(name).is_file()]
 
 
 def _living(session: Session, texts: set[str]) -> set[str]:
     """Which of the texts some note that is there says, or is called, or the files themselves."""
-    own = f"{session.store.vocabulary()}\0{session.kernel.search().follower.vocabulary()}".casefold()
+    vocabularies = [session.store.vocabulary(), *(each.follower.vocabulary() for each in _derived(session))]
+    own = "\0".join(vocabularies).casefold()
     said = {text for text in texts if text.casefold() in own}
     after = 0
     while texts - said:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from vfs_core.errors import Denied, Invalid, IsADirectory, NotADirectory, NotFound, VersionGone
 from vfs_core.past import NameThen, Past, Trashed
-from vfs_core.path import join
+from vfs_core.path import join, split
 from vfs_core.permissions import Judge
 from vfs_core.storage import Operation, Store
 from vfs_core.types import Entry, Kind, Node, Principal, Stat, Version
@@ -162,8 +162,13 @@ def at_version(view: View, path: str, number: int) -> Node:
 
 def _node(view: View, known: Known, path: str, version: Version, sequence: int | None = None) -> Node:
     moment = version.sequence if sequence is None else sequence
-    meta = view.past.meta_at(known.stat.id, moment if known.owned else max(moment, known.floor))
+    meta = meta_then(view, known, moment)
     return Node(path, content(view, known, version), _stat(known.stat, version), meta)
+
+
+def meta_then(view: View, known: Known, sequence: int) -> str:
+    """The metadata text of a node at a moment; for others no earlier than they may see."""
+    return view.past.meta_at(known.stat.id, sequence if known.owned else max(sequence, known.floor))
 
 
 def _stat(stat: Stat, version: Version) -> Stat:
@@ -187,19 +192,57 @@ def at_time(view: View, path: str, time_ns: int) -> Node:
     return _node(view, known, path, version, sequence)
 
 
+class Then(NamedTuple):
+    """A name as it was at a moment. `version` is that of a file's content then; None for anything else."""
+
+    path: str
+    known: Known
+    version: Version | None
+
+    @property
+    def stat(self) -> Stat:
+        """What is known of it, with size, version and time of then."""
+        return self.known.stat if self.version is None else _stat(self.known.stat, self.version)
+
+
 def list_at(view: View, path: str, time_ns: int) -> Iterator[Entry]:
     """What a directory held at a time. Raises NotFound, NotADirectory."""
     sequence = view.past.sequence_at(time_ns)
     directory = _resolve(view, path, sequence)
     if not directory.stat.is_directory:
         raise NotADirectory(f"{path} was not a directory then")
+    for then in _held(view, path, directory.stat.id, sequence, time_ns):
+        yield Entry(split(then.path)[1], then.path, then.stat)
+
+
+def files_at(view: View, path: str, time_ns: int) -> Iterator[Then]:
+    """The files at and below a path at a time. Raises NotFound."""
+    sequence = view.past.sequence_at(time_ns)
+    top = _resolve(view, path, sequence)
+    if not top.stat.is_directory:
+        version = view.past.version_at(top.stat.id, sequence)
+        if version is not None and may_see(view, top, version) and not _had_expired(top.stat, time_ns):
+            yield Then(path, top, version)
+        return
+    waiting = [(path, top.stat.id)]
+    while waiting:
+        directory, node = waiting.pop()
+        for then in _held(view, directory, node, sequence, time_ns):
+            if then.stat.is_directory:
+                waiting.append((then.path, then.stat.id))
+            elif then.version is not None:
+                yield then
+
+
+def _held(view: View, path: str, directory: int, sequence: int, time_ns: int) -> Iterator[Then]:
+    """The names that a directory had at a moment, as far as the agent may know."""
     after = ""
     while True:
-        page = view.past.names_at(directory.stat.id, sequence, after, _PAGE)
+        page = view.past.names_at(directory, sequence, after, _PAGE)
         for row in page:
-            entry = _entry(view, join(path, row.name), row, directory.stat.id, sequence)
-            if row.name and entry is not None and not _had_expired(entry.stat, time_ns):
-                yield entry
+            then = _then(view, join(path, row.name), row, directory, sequence)
+            if row.name and then is not None and not _had_expired(then.stat, time_ns):
+                yield then
         if len(page) < _PAGE:
             return
         after = page[-1].name
@@ -209,16 +252,16 @@ def _had_expired(stat: Stat, time_ns: int) -> bool:
     return stat.expires_ns is not None and stat.expires_ns <= time_ns
 
 
-def _entry(view: View, path: str, row: NameThen, directory: int, sequence: int) -> Entry | None:
+def _then(view: View, path: str, row: NameThen, directory: int, sequence: int) -> Then | None:
     known = _known_name(view, path, row, directory)
     if known is None:
         return None
     if known.stat.kind is not Kind.FILE:
-        return Entry(row.name, path, known.stat)
+        return Then(path, known, None)
     version = view.past.version_at(row.node, sequence)
     if version is None or not may_see(view, known, version):
         return None
-    return Entry(row.name, path, _stat(known.stat, version))
+    return Then(path, known, version)
 
 
 def _resolve(view: View, path: str, sequence: int) -> Known:

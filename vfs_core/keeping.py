@@ -135,6 +135,10 @@ def _shown(view: View, row: Change) -> Change | None:
     known = hindsight.known_node(view, row.node)
     if known is None or not (known.owned or row.sequence > known.floor):
         return None
+    if row.operation in (journal.LINK, journal.UNLINK):
+        target = (row.details or {}).get("target")
+        if target is not None and hindsight.known_node(view, target) is None:
+            return None  # that something was linked tells that it is there
     if known.owned:
         return row
     return row._replace(path=known.path, old_path=None, details=None)

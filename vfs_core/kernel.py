@@ -26,17 +26,18 @@ from vfs_core.config import (
     resolve,
 )
 from vfs_core.embedding import Embedder, shared
-from vfs_core.errors import Denied, NotFound, PluginError, ReadOnly, StoreError, VfsError
-from vfs_core.follower import Follower, Runner
+from vfs_core.errors import Denied, NoSpace, NotFound, PluginError, ReadOnly, StoreBusy, StoreError, VfsError
+from vfs_core.follower import BATCH, Follower, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
 from vfs_core.moments import DAY_NS
 from vfs_core.past import Retention
 from vfs_core.permissions import Policy
 from vfs_core.plugins import Registry
 from vfs_core.providers import Providers
+from vfs_core.reactor import FollowerContext, door_of
 from vfs_core.routing import RouteTable
 from vfs_core.search import SearchBackend
-from vfs_core.semantic import SemanticContext, SemanticIndex
+from vfs_core.semantic import Model, SemanticContext, SemanticIndex
 from vfs_core.session import Session
 from vfs_core.storage import Store, StoreContext
 from vfs_core.suffix import BaseSuffix
@@ -48,7 +49,11 @@ MEMORY_LOCATION = ":memory:"
 EMBEDDER_VARIABLE = "AVM_EMBEDDER"
 """The variable of the environment that names an embedder in the place of the configuration's."""
 SEMANTIC = "semantic"
-"""The name under which the semantic index is registered as a follower."""
+"""The name under which the semantic index is registered as a follower; it is made with a context of its own."""
+_CATCH_UP_SECONDS = 2.0
+"""How long reading what a follower makes waits for it to take in what is new."""
+_CLOSING_SECONDS = 0.2
+"""How long closing a kernel that has changed something works on one follower."""
 _PURGED_AT_ONCE = 200
 """Nodes that a purge looks at in one transaction."""
 
@@ -347,14 +352,33 @@ class Kernel:
 
     def semantic(self) -> Runner | None:
         """The runner that keeps the semantic index up with the store; None where there is no embedder."""
-        embedder = self.embedder()
+        embedder, settings = self.embedder(), self.config.embedding
         if not embedder.dimensions:
             return None
+        return self._semantic(embedder, settings.model, settings.config)
+
+    def former_semantic(self, index: SemanticIndex) -> Runner | None:
+        """The runner of the index of a model that was in use before, to be asked until `index` has got as far."""
+        for model in index.former():
+            for name, config in (
+                (model.name, model.config),
+                *((each, {}) for each in self.registry.embedders()),
+            ):
+                try:
+                    embedder = shared(self.registry.load("embedder", name), config)
+                except PluginError:
+                    continue  # no longer installed
+                if embedder.fingerprint == model.fingerprint:
+                    return self._semantic(embedder, name, config)
+        return None
+
+    def _semantic(self, embedder: Embedder, name: str, config: Mapping[str, JSON]) -> Runner:
         vectors = self.config.vectors
 
         def make(upkeep: Upkeep) -> Follower:
             backend: VectorBackend = self.registry.load("vectors", vectors.backend)(vectors.config)
-            context = SemanticContext(upkeep.side({}), embedder, backend)
+            model = Model(embedder.fingerprint, name, config)
+            context = SemanticContext(upkeep.side({}), embedder, backend, model)
             index: SemanticIndex = self.registry.load("follower", SEMANTIC)(context)
             return index
 
@@ -370,6 +394,55 @@ class Kernel:
         """The runners of everything that is derived from notes."""
         semantic = self.semantic()
         return [self.search()] if semantic is None else [self.search(), semantic]
+
+    def follower(self, name: str) -> Runner:
+        """The runner of a follower that a plugin has registered. Raises PluginError."""
+
+        def make(upkeep: Upkeep) -> Follower:
+            loaded = self.registry.load("follower", name)
+            try:
+                made = loaded(FollowerContext(upkeep.side({}), lambda agent: self._act_for(name, agent)))
+            except Exception as error:
+                raise PluginError(
+                    f"the follower {name!r} cannot be made: {type(error).__name__}: {error}"
+                ) from error
+            if not isinstance(made, Follower) or made.name != name:
+                raise PluginError(
+                    f"the follower {name!r} is {loaded!r}, which is not a Follower of this name"
+                )
+            return made
+
+        return self._runner(f"follower {name}", make)
+
+    def followers(self, *, at_close: bool = False) -> list[Runner]:
+        """The runners of the followers that plugins have registered; what cannot be used is named in the log.
+
+        `at_close`: only of those that work when a kernel closes.
+        """
+        runners = []
+        for name, spec in self.registry.followers().items():
+            if name != SEMANTIC and (spec.at_close or not at_close):
+                try:
+                    runners.append(self.follower(name))
+                except PluginError as error:
+                    _log(str(error))
+        return runners
+
+    def catch_up(self, name: str, seconds: float = _CATCH_UP_SECONDS) -> int:
+        """Let a follower take in what is new, before what it makes is read; returns how many changes it lacks.
+
+        Where it cannot work now (the store is read-only, full or busy), or is not there, one reads what there is.
+        """
+        if name not in self.registry.followers():
+            return 0
+        runner = self.follower(name)
+        try:
+            return runner.catch_up(seconds)
+        except (ReadOnly, NoSpace, StoreBusy):
+            return runner.behind()
+
+    def _act_for(self, follower: str, agent: str) -> Session:
+        return self.open_session(Principal(agent, login(), door_of(follower)))
 
     def _runner(self, key: str, make: Callable[[Upkeep], Follower]) -> Runner:
         store = self.store
@@ -410,8 +483,22 @@ class Kernel:
         self._changed = False
         try:
             self.tend()
-        except (StoreError, ReadOnly):
+            self._follow()
+        except (StoreError, ReadOnly, NoSpace):
             return
+
+    def _follow(self) -> None:
+        """Let followers take in a little that is new; a lot is left to whoever reads what they make."""
+        if self._store is None or not self._store.writable:
+            return
+        for runner in self.followers(at_close=True):
+            try:
+                if runner.behind() <= BATCH:
+                    runner.catch_up(_CLOSING_SECONDS)
+            except VfsError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a plugin may fail in any way, and closing goes on
+                _log(f"the follower {runner.follower.name!r} failed: {type(error).__name__}: {error}")
 
     def __enter__(self) -> Kernel:
         return self
@@ -429,6 +516,12 @@ class Kernel:
         self._upkeep = None
         for session in list(self._sessions):
             session.after_fork()
+
+
+def _log(text: str) -> None:
+    import logging
+
+    logging.getLogger("avm").warning(text)
 
 
 def _absolute(location: str) -> str:

@@ -308,6 +308,14 @@ class Judge:
         """Whether classes alone decide what is visible (no rule and no key can hide more)."""
         return not self.policy.may_hide and self.principal.key is None
 
+    def may_search_in(self, path: str) -> bool:
+        """Whether key, rules and capabilities let the principal search at a path, whatever is there, or was."""
+        self._refresh()
+        if "search_all" not in self._held and space_of(path) != self._agent:
+            return False
+        asked = self._keyed(Operation.SEARCH, path), self._outer(Operation.SEARCH, path, None)
+        return all(verdict.error is None for verdict in asked)
+
     def visible(self) -> Visible:
         """The filter for indexes and counts: what this principal may find."""
         self._refresh()

@@ -56,7 +56,11 @@ class SideContext:
 
 
 class SearchBackend(Follower):
-    """An index over the store's notes. Made with a SideContext; opens its files on first use."""
+    """An index over the store's notes. Made with a SideContext; opens its files on first use.
+
+    `rebuild` asks the store for no more than `scan`, `nodes` and `usage`: the past is searched by an index without
+    files that is made of what there was (`vfs_core.retrospect`).
+    """
 
     def __init__(self, context: SideContext) -> None:
         self.context = context

@@ -35,6 +35,8 @@ EMBED_SECONDS = 1.0
 """How long it goes on embedding what waits, before it answers with what there is."""
 _ROUND_SECONDS, _PAUSE_SECONDS = 10.0, 0.1
 """Of embedding everything: how long in one go, and how long another process that does it is waited for."""
+_FAR = 0.9
+"""The share of notes from which on a new model is asked, and not the former any more."""
 MAX_HITS = 1_000_000
 MAX_STEPS = 10
 _PER_STEP = 0.5
@@ -176,16 +178,21 @@ def rank(session: Session, query: str, limit: int, mode: Mode, only: Filter) -> 
 
 def _by_words(session: Session, query: str, limit: int, only: Filter) -> tuple[list[ranking.Scored], int]:
     matches, behind = _matches(session, query, limit, only)
+    return best(query, limit, _checked(session.judge, matches, max(limit, _PAGE), only.keeps)), behind
+
+
+def best(query: str, limit: int, checked: Iterator[tuple[Found | None, float]]) -> list[ranking.Scored]:
+    """The first `limit` of what an index gives for the words of a query, in order; None stands for what is not kept."""
     chosen: list[ranking.Candidate] = []
     enough = max(limit, _PAGE)
     related = False
-    for seen, (found, score) in enumerate(_checked(session.judge, matches, enough, only.keeps), 1):
+    for seen, (found, score) in enumerate(checked, 1):
         if found is not None:
             chosen.append(ranking.Candidate(found, score))
             related = related or ranking.has_context(found)
         if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
             break
-    return ranking.rank(query, chosen)[:limit], behind
+    return ranking.rank(query, chosen)[:limit]
 
 
 def _matches(
@@ -263,8 +270,13 @@ def _meant(session: Session, query: str, mode: Mode) -> _Meant | None:
     waiting = index.embed(runner, EMBED_SECONDS)
     if waiting:
         kernel.embed_in_background()
-    answer = index.ask(query, visible)
-    return _Meant(answer, behind, index.embedded(visible) if waiting else None)
+    embedded = index.embedded(visible) if waiting else None
+    if embedded is not None and embedded.done < _FAR * embedded.total:
+        former = kernel.former_semantic(index)
+        if former is not None and isinstance(former.follower, SemanticIndex):
+            former.catch_up(CATCH_UP_SECONDS)
+            return _Meant(former.follower.ask(query, visible), behind, embedded)
+    return _Meant(index.ask(query, visible), behind, embedded)
 
 
 def _by_both(
@@ -310,7 +322,7 @@ def _checked(
     judge: Judge, matches: Iterator[tuple[int, T]], size: int, keeps: Callable[[Found], bool]
 ) -> Iterator[tuple[Found | None, T]]:
     """For each node that the agent may find, the first name that is kept, if any; looked up page by page."""
-    fresh = _first_of_each(matches)
+    fresh = first_of_each(matches)
     while page := list(islice(fresh, size)):
         names: dict[int, list[Found]] = {}
         for found in judge.store.nodes([node for node, _ in page]):
@@ -322,7 +334,7 @@ def _checked(
         size = max(size, ranking.DEPTH - size)
 
 
-def _first_of_each(matches: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
+def first_of_each(matches: Iterable[tuple[int, T]]) -> Iterator[tuple[int, T]]:
     """One match for each node: hard links match more than once."""
     seen: set[int] = set()
     for node, value in matches:

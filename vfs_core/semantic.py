@@ -14,6 +14,7 @@ from typing import NamedTuple
 from vfs_core.embedding import Embedder
 from vfs_core.follower import Follower, Progress, Runner
 from vfs_core.search import SideContext
+from vfs_core.types import JSON
 from vfs_core.vectors import VectorBackend
 from vfs_core.visibility import Visible
 
@@ -57,13 +58,22 @@ class Answer(ABC):
         """Those of these nodes that are visible and embedded."""
 
 
+class Model(NamedTuple):
+    """An embedder by the name and the options that make it, and its fingerprint."""
+
+    fingerprint: str
+    name: str
+    config: Mapping[str, JSON]
+
+
 @dataclass(frozen=True)
 class SemanticContext:
-    """What an index is made with. `embedder` has more than 0 dimensions."""
+    """What an index is made with. `embedder` has more than 0 dimensions; `model` says how to make it again."""
 
     side: SideContext
     embedder: Embedder
     backend: VectorBackend
+    model: Model
 
 
 class SemanticIndex(Follower):
@@ -98,6 +108,11 @@ class SemanticIndex(Follower):
     @abstractmethod
     def indexed(self, nodes: Sequence[int]) -> set[int]:
         """Which of the nodes the index has, embedded or not."""
+
+    def former(self) -> list[Model]:
+        """Models by which everything in the store has been embedded, the latest first: while this one's embedding is
+        not far, they find more."""
+        return []
 
     def strangers(self) -> list[str]:
         """Files of indexes of other models, which nobody keeps up: to be thrown away where something is forgotten."""

@@ -47,6 +47,8 @@ from vfs_core.past import EXPIRED_UNSEEN, Trashed
 from vfs_core.path import MEMORY, PRIVATE, Ref, join, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
+from vfs_core.reactor import LINKS
+from vfs_core.retrospect import Retrospect
 from vfs_core.routing import Matched
 from vfs_core.searching import EVERYTHING, Filter, Mode, Ranked, Results
 from vfs_core.storage import Copy, Found, Moved, Operation, Snapshot, Store, Transaction
@@ -83,6 +85,9 @@ RESERVED = ("trash", "tell", "hooks", "index", "gossip", ".avm")
 
 class Session:
     """What one principal does. Safe to use from several threads. Made by `Kernel.session`."""
+
+    moment_ns: int | None = None
+    """When it looks at the memory; None: now. See `at`."""
 
     def __init__(self, kernel: Kernel, principal: Principal) -> None:
         self.kernel = kernel
@@ -775,13 +780,25 @@ class Session:
         author: str = "",
         since: Moment | None = None,
         until: Moment | None = None,
+        as_of: Moment | None = None,
     ) -> Results:
         """Notes that match by their words, by what they mean, or by both, best first: at most `limit`.
 
-        The rest is what they must be beside: `filter`. Raises MissingExtra where meaning is asked for and no model is
-        installed, Invalid, Denied.
+        `as_of` looks, by words, at what there was at a moment; the rest is what they must be beside: `filter`. Raises
+        MissingExtra where meaning is asked for and no model is installed, Invalid, Denied.
         """
-        return searching.search(self, query, limit, mode, self.filter(tags, under, author, since, until))
+        only = self.filter(tags, under, author, since, until)
+        if as_of is not None:
+            return self.at(as_of).search(query, limit, mode, only)
+        return searching.search(self, query, limit, mode, only)
+
+    def at(self, time: Moment, step: Callable[[int], None] | None = None) -> Retrospect:
+        """What this agent may see of the memory as it was at a moment, to be read and searched.
+
+        `time` is as for `as_of`. `step` is called with the number of notes looked at since it was last called, for a
+        search looks at all that there was.
+        """
+        return Retrospect(self, as_ns(time, end=True), step)
 
     def retrieve(self, query: str, limit: int = 10, expand: int = 0) -> Results:
         """`search` by words and meaning; behind the hits what their links lead to, in at most `expand` steps."""
@@ -828,18 +845,29 @@ class Session:
                 tx.link(start, end, link.kind, link.weight)
 
     def unlink(self, source: str, target: str, kind: str | None = None) -> int:
-        """Remove links and return how many."""
-        start, end = self._stored(source), self._stored(target)
+        """Remove links that somebody has made (of one kind, or all) and return how many."""
+        finding.refuse_mention(kind)
+        start, end = self._stored(source).path, self._stored(target).path
+        kinds = finding.kinds_between(self, start, end) if kind is None else [kind]
         with self.transaction() as tx:
-            removed = tx.unlink(start.path, end.path, kind)
+            removed = sum(tx.unlink(start, end, each) for each in kinds or SYMMETRIC_LINKS)
             for symmetric in SYMMETRIC_LINKS.intersection(SYMMETRIC_LINKS if kind is None else {kind}):
                 if not removed:
-                    removed += tx.unlink(end.path, start.path, symmetric)
+                    removed += tx.unlink(end, start, symmetric)
             return removed
 
     def links(self, path: str) -> builtins.list[Link]:
-        """A node's links to what the agent may read; `peer` and `related` show from both sides."""
+        """A node's links to what the agent may read; `peer` and `related` show from both sides.
+
+        Among them, as `mention`, those that follow from what it says.
+        """
+        self.kernel.catch_up(LINKS)
         return finding.links(self, self.require_stored(path, Operation.READ))
+
+    def neighbours(self, found: Found) -> builtins.list[Link]:
+        """All links from and to a node that the agent has found, in both directions as they were made."""
+        self.kernel.catch_up(LINKS)
+        return finding.neighbours(self, found)
 
     def latest(self, since_ns: int = 0, under: str = "/memory") -> Iterator[tuple[Found, int]]:
         """Files that the agent may read, last changed first, each with when that was (nanoseconds)."""

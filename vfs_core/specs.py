@@ -62,7 +62,13 @@ class DiscoverySpec(Spec):
 
 @dataclass(frozen=True)
 class FollowerSpec(Spec):
-    """A follower of the journal (`vfs_core.follower.Follower`)."""
+    """A follower of the journal (`vfs_core.follower.Follower`), made with a `vfs_core.reactor.FollowerContext`.
+
+    `at_close` says whether a process that has changed something lets it take that in before it ends. Otherwise
+    it works when somebody reads what it makes (`Kernel.catch_up`).
+    """
+
+    at_close: bool = True
 
 
 @dataclass(frozen=True)

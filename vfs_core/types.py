@@ -210,6 +210,9 @@ SYMMETRIC_LINKS = frozenset({"peer", "related"})
 LINK_KINDS = ("peer", "parent", "citation", "derived", "related", "supersedes")
 """The kinds that AVM itself uses; others are allowed."""
 
+MENTION = "mention"
+"""The kind of the links that follow from what a note says. Nobody makes or removes them but by writing."""
+
 Access = Literal["r", "rw"]
 """What a share grants."""
 

@@ -15,6 +15,7 @@ from vfs_core import hindsight, journal
 from vfs_core.errors import Conflict, Denied, NotFound, StoreReplaced, Unsupported, VfsError
 from vfs_core.hindsight import View
 from vfs_core.path import is_within
+from vfs_core.reactor import by_reactor
 from vfs_core.storage import Operation, Transaction
 from vfs_core.types import JSON, Change
 
@@ -92,7 +93,7 @@ def _node_at(view: View, path: str) -> int:
 def _standing(
     view: View, wanted: Callable[[Change], bool], *, since: int = 0, node: int | None = None
 ) -> Iterator[Change]:
-    """Rows that are neither undone nor an undoing, newest first."""
+    """Rows that are neither undone nor an undoing, newest first; without those that only answer others."""
     undone: set[int] = set()
     before: int | None = None
     while True:
@@ -101,7 +102,9 @@ def _standing(
             taken_back = (row.details or {}).get(journal.UNDOES)
             if taken_back is not None:
                 undone.add(taken_back)
-            elif row.sequence not in undone and row.operation not in _INERT and wanted(row):
+            elif row.sequence in undone or row.operation in _INERT or by_reactor(row):
+                continue
+            elif wanted(row):
                 yield row
         if len(page) < _PAGE:
             return
@@ -276,7 +279,7 @@ class _Undoing:
 
     def _link(self, row: Change, details: Mapping[str, JSON]) -> None:
         path, kind = self._path(row), details["kind"]
-        targets = self._tx.names(details["target"])
+        targets = self._known_names(details["target"])
         if not targets:
             raise Conflict(f"{path}: what it was linked to has been deleted since")
         if row.operation == journal.UNLINK:

@@ -16,10 +16,13 @@ from typing import Any
 
 import pytest
 
+from avm_builtin.memory import context as contexts
+from avm_builtin.memory import graph as graphs
 from vfs_core.config import Config, PermissionRule, ProviderRule, StorageSettings
 from vfs_core.errors import Denied, NotFound, NotOwner, VfsError
 from vfs_core.handler import BaseHandler, Context
 from vfs_core.kernel import Kernel
+from vfs_core.path import split
 from vfs_core.plugins import register_handler
 from vfs_core.session import Session
 from vfs_core.storage import Operation
@@ -69,6 +72,13 @@ def answer(act: Callable[[], object]) -> str:
         return f"gave {act()!r}"
     except VfsError as error:
         return f"{type(error).__name__}: {error}"
+
+
+def mention(session: Session, path: str) -> object:
+    """What can be seen of a note's links, and of the journal, once it mentions a path, and what has its name."""
+    session.write("/memory/bobs.md", f"[x]({path}) [[{path}]] [[{split(path)[1]}]]")
+    links = [(link.kind, link.target) for link in session.links("/memory/bobs.md")]
+    return links, [row.operation for row in session.audit("/memory/bobs.md", limit=1)]
 
 
 # --- hidden is told as missing -------------------------------------------------------------------
@@ -121,6 +131,9 @@ BY_NAME: dict[str, Callable[[Session, str], object]] = {
     "unlink a kind": lambda s, p: s.unlink("/memory/bobs.md", p, "citation"),
     "unlink from what one may not write": lambda s, p: s.unlink("/memory/readable.md", p),
     "links": lambda s, p: s.links(p),
+    "mention it": lambda s, p: mention(s, p),
+    "search under it in the past": lambda s, p: s.search("xyzzy", under=p, as_of=time.time_ns()),
+    "graph around it": lambda s, p: graphs.graph(s, p),
     "access": lambda s, p: s.access(p),
     "access below": lambda s, p: s.access(f"{p}/x"),
     "search under it": lambda s, p: s.search("xyzzy", under=p),
@@ -311,6 +324,9 @@ def findings(session: Session) -> dict[str, object]:
         "by tag": {hit.path for hit in session.search("quagga", tags=["herd"])},
         "under": {hit.path for hit in session.search("quagga", under="/memory/private")},
         "snippets": [hit.snippet for hit in session.search("quagga")],
+        "hits of the past": {hit.path for hit in session.search("quagga", limit=100, as_of=time.time_ns())},
+        "graph": graphs.graph(session),
+        "context": {frame.path for frame in contexts.context(session, 8000).frames},
         "any of three words": {hit.path for hit in session.search("quagga okapi bob", limit=100)},
         "nothing": session.search("xyzzy"),
     }

@@ -266,3 +266,27 @@ def test_an_excerpt_of_one_endless_line_is_around_the_match() -> None:
     text = "字" * 5000 + "中东局势紧张" + "句" * 5000
     part = excerpt(text, "局势", 40)
     assert "局势" in part and tokens.count(part) <= 40
+
+
+def test_recall_as_of_a_moment_shows_what_was_known_then(avm: AVM):
+    import time
+
+    avm.write("/memory/nvda.md", "NVDA RSI at 72, overbought")
+    other = AVM(db=avm.session.kernel.location, agent="analyst")
+    other.append("/memory/nvda.md", "\nso says the analyst")
+    time.sleep(0.002)
+    then = time.time_ns()
+    time.sleep(0.002)
+    avm.write("/memory/nvda.md", "NVDA RSI at 30, oversold")
+    avm.write("/memory/more.md", "NVDA is oversold")
+    text = avm.recall("NVDA", as_of=then)
+    assert "so says the analyst" in text
+    assert "oversold" not in text
+    assert "analyst via python" in text
+    assert ", as of 2" in text
+    avm.delete("/memory/nvda.md")
+    assert "RSI at 72" in avm.recall("NVDA", as_of=then)
+    assert avm.recall("NVDA", as_of=0) == avm.recall("nothing of the kind")
+    for budget in (30, 60, 100, 1000):
+        assert tokens.count(avm.recall("NVDA", budget, as_of=then)) <= budget
+    other.close()

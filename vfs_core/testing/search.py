@@ -9,6 +9,8 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given, settings, strategies
@@ -459,6 +461,18 @@ class SearchTests:
         for query in queries:
             assert set(index.find(query)) == set(fresh.find(query)), query
         fresh.runner.close()
+
+    def test_without_files_it_is_made_of_a_scan_alone(self, store: Store, make_backend: MakeBackend) -> None:
+        """Of a moment of the past nothing else can be asked."""
+        put(store, "/memory/a.md", b"The central bank", patch={"tags": ["money"]})
+        put(store, "/memory/b.md", b"Nothing at all")
+        head = store.head()
+        backend = make_backend(SideContext(None, store.uuid))
+        scan = SimpleNamespace(scan=store.scan, nodes=store.nodes, usage=store.usage)
+        backend.rebuild(cast(Store, scan), Cursor(store.uuid, head.sequence, head.chain))
+        query = SearchQuery("bank money", visible_to(store, "akashi"), tags=frozenset({"money"}))
+        assert [match.node for match in backend.search(query)] == [id_of(store, "/memory/a.md")]
+        backend.close()
 
     def test_applying_changes_again_changes_nothing(self, store: Store, index: Index) -> None:
         put(store, "/memory/a.md", b"walrus", patch={"tags": ["ice"]})

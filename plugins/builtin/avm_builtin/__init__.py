@@ -84,7 +84,13 @@ def avm_register_followers() -> list[FollowerSpec]:
             "avm_builtin.vectors.index:VectorIndex",
             "Finds notes by what they mean",
             requires=INSTALL_VECTORS,
-        )
+        ),
+        FollowerSpec(
+            "links",
+            "avm_builtin.linking.reactor:TextLinks",
+            "Links from [[names]] and Markdown links",
+            at_close=False,
+        ),
     ]
 
 

@@ -8,7 +8,7 @@ from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
-from vfs_core.types import Link
+from vfs_core.types import MENTION, Link
 
 _LINE = re.compile(r"(?:(?P<kind>[^/\s]+)[ \t]+)?(?P<target>/[^\t]*)(?:\t(?P<weight>[^\t]*))?")
 
@@ -24,9 +24,13 @@ class Links(BaseSuffix):
         return "".join(f"{link.kind}\t{link.target}\t{link.weight:g}\n" for link in links)
 
     def write(self, context: SuffixContext, data: bytes) -> None:
-        """Add links, all or none: lines as they are read, of `kind path`, or of a path alone (`related`)."""
+        """Add links, all or none: lines as they are read, of `kind path`, or of a path alone (`related`).
+
+        Those that follow from what the note says (`mention`) are left to it.
+        """
         lines = decode(data, f"{context.path}:links").split("\n")
-        context.session.link_many([_link(context.path, line.strip()) for line in lines if line.strip()])
+        links = [_link(context.path, line.strip()) for line in lines if line.strip()]
+        context.session.link_many([link for link in links if link.kind != MENTION])
 
 
 def _link(source: str, line: str) -> Link:

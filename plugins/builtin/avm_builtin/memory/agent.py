@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, overload
 
+from avm_builtin.memory import context as contexts
+from avm_builtin.memory import graph as graphs
 from avm_builtin.memory import navigation, recalling, remembering, synthesis
+from avm_builtin.memory.graph import Format
 from avm_builtin.memory.navigation import Browsed
 from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
 
 if TYPE_CHECKING:
+    from vfs_core.moments import Moment
     from vfs_core.session import Session
 
 
@@ -59,13 +63,17 @@ class AgentMemory:
         *,
         time_range: TimeRange | None = None,
         scope: str | None = None,
+        as_of: Moment | None = None,
     ) -> str:
         """What this agent may see about a subject, as Markdown of at most `max_tokens` tokens (o200k).
 
         `strategy` is balanced, importance, recency or relevance. `time_range` is a moment to begin at (`"7d"`,
-        `"2026-03-20"`) or a pair of moments, `scope` a directory to stay in. Raises Invalid.
+        `"2026-03-20"`) or a pair of moments, `scope` a directory to stay in. `as_of` recalls, by words, what there was
+        at a moment, as it was then. Raises Invalid.
         """
-        return self.recollect(query, max_tokens, strategy, time_range=time_range, scope=scope).text
+        return self.recollect(
+            query, max_tokens, strategy, time_range=time_range, scope=scope, as_of=as_of
+        ).text
 
     def recollect(
         self,
@@ -75,15 +83,26 @@ class AgentMemory:
         *,
         time_range: TimeRange | None = None,
         scope: str | None = None,
+        as_of: Moment | None = None,
+        step: Callable[[int], None] | None = None,
     ) -> Recalled:
         """`recall` with its parts: `.text`, `.frames`, `.matches`, `.tokens`, `.behind`."""
         return recalling.recall(
-            self._session, query, max_tokens, strategy, time_range=time_range, scope=scope
-        )
+            self._session, query, max_tokens, strategy, time_range=time_range, scope=scope, as_of=as_of,
+            step=step,
+        )  # fmt: skip
 
     def synthesize(self, topic: str, max_tokens: int = 4000) -> str:
         """One Markdown document about a topic: what the notes say, sentence by sentence, each with its source."""
         return synthesis.synthesize(self._session, topic, max_tokens)
+
+    def context(self, max_tokens: int = 2000) -> str:
+        """What this agent should know at the start of a session, as Markdown of at most `max_tokens` tokens.
+
+        Notes with `pinned: true` in their metadata, those of this project, the last and the most important, and what
+        else there is to ask for.
+        """
+        return contexts.context(self._session, max_tokens).text
 
     # --- without a keyword -----------------------------------------------------------------------
 
@@ -123,6 +142,16 @@ class AgentMemory:
     def explore(self, path: str, depth: int = 2) -> str:
         """What the links of a note lead to, in at most `depth` hops. Raises NotFound."""
         return str(navigation.explore(self._session, path, depth))
+
+    def graph(
+        self, path: str = "/memory", depth: int = 2, format: Format = "mermaid", *, limit: int = graphs.LIMIT
+    ) -> str:
+        """A note, or the linked notes below a directory, and what is at most `depth` links away, to be drawn.
+
+        `format` is mermaid, dot or json. At most `limit` notes; a remark says how many are left out. Raises NotFound,
+        Invalid.
+        """
+        return graphs.drawn(graphs.graph(self._session, path, depth, limit), format)
 
     def tag_cloud(self) -> dict[str, int]:
         """The tags of what this agent may see, with how many notes carry each, most first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -14,12 +14,14 @@ from avm_builtin.memory.frames import Frame, on_one_line
 from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
-from vfs_core.errors import Denied, Invalid, NotFound
+from vfs_core.errors import Denied, Invalid, NotFound, VersionGone
 from vfs_core.meta import happened_ns
 from vfs_core.moments import DAY_NS, Moment
 from vfs_core.ranking import sequence_of
+from vfs_core.types import as_datetime
 
 if TYPE_CHECKING:
+    from vfs_core.retrospect import Retrospect
     from vfs_core.semantic import Embedded
     from vfs_core.session import Session
     from vfs_core.storage import Found
@@ -80,10 +82,13 @@ def recall(
     *,
     time_range: TimeRange | None = None,
     scope: str | None = None,
+    as_of: Moment | None = None,
+    step: Callable[[int], None] | None = None,
 ) -> Recalled:
     """What the agent may see about a subject, best first, whole notes where they fit and excerpts where they don't.
 
-    `scope` is a directory to stay in. Raises Invalid for a budget below 1 or an unknown strategy.
+    `scope` is a directory to stay in, `as_of` a moment of the past to look at, by words (`step` is told how many notes
+    are gone through for that). Raises Invalid for a budget below 1 or an unknown strategy.
     """
     if max_tokens < 1:
         raise Invalid(f"a budget is 1 token or more, not {max_tokens}")
@@ -92,9 +97,11 @@ def recall(
     since, until = time_range if isinstance(time_range, tuple) else (time_range, None)
     only = session.filter(under=scope or "/", since=since, until=until)
     wanted = min(_MOST, max(20, max_tokens // _NOTE_TOKENS))
-    ranked = session.rank(query, wanted, "hybrid", only)
-    candidates = sorted(_weighed(ranked.names, strategy), key=lambda each: -each.score)
-    whole = filter(None, (_framed(session, each) for each in candidates))
+    seen = session if as_of is None else session.at(as_of, step)
+    ranked = seen.rank(query, wanted, "hybrid", only)
+    now = time.time_ns() if seen.moment_ns is None else seen.moment_ns
+    candidates = sorted(_weighed(ranked.names, strategy, now), key=lambda each: -each.score)
+    whole = filter(None, (_framed(seen, each) for each in candidates))
     frames = pack(whole, query, max_tokens - tokens.count(_header(99, max_tokens)))
     more = len(ranked.names) == wanted
     if frames:
@@ -112,9 +119,9 @@ def recall(
 # --- choosing ------------------------------------------------------------------------------------
 
 
-def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy) -> Iterator[_Candidate]:
+def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy, now: int) -> Iterator[_Candidate]:
     important, recent = _WEIGHTS[strategy]
-    here, now = project_of(), time.time_ns()
+    here = project_of()
     for found, relevance in ranked:
         assert found.stat is not None
         meta = json.loads(found.meta_json)
@@ -140,14 +147,14 @@ def importance_of(meta: dict[str, Any]) -> float:
 # --- showing -------------------------------------------------------------------------------------
 
 
-def _framed(session: Session, candidate: _Candidate) -> Frame | None:
+def _framed(session: Session | Retrospect, candidate: _Candidate) -> Frame | None:
     try:
         return frame_of(session, candidate.found, candidate.score, candidate.meta)
-    except (NotFound, Denied, IndexError):
+    except (NotFound, Denied, VersionGone, IndexError):
         return None  # moved, closed or removed since it was found
 
 
-def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, Any]) -> Frame:
+def frame_of(session: Session | Retrospect, found: Found, score: float, meta: Mapping[str, Any]) -> Frame:
     """A note that was found, as it is shown, whole; `meta` is its metadata, parsed. Raises NotFound, Denied."""
     path, stat = found.path, found.stat
     assert stat is not None
@@ -158,6 +165,9 @@ def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, An
     else:
         text = redact(data.decode("utf-8", "replace").strip("\n")).text
     author, by = meta.get("author"), meta.get("superseded_by")
+    remarks = [f"superseded by {str(by)[:_REMARK]}"] if by else []
+    if session.moment_ns is not None:
+        remarks.append(f"as of {as_datetime(session.moment_ns).astimezone():%Y-%m-%d %H:%M}")
     return Frame(
         path,
         score,
@@ -165,7 +175,7 @@ def frame_of(session: Session, found: Found, score: float, meta: Mapping[str, An
         last.door,
         happened_ns(meta, stat.modified_ns),
         text,
-        remarks=(f"superseded by {str(by)[:_REMARK]}",) if by else (),
+        remarks=tuple(remarks),
         speaker="" if author in (None, last.author) else str(author)[:_REMARK],
         sequence=sequence_of(found),
     )

@@ -7,7 +7,9 @@ and a new model is embedded beside the old.
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -25,10 +27,11 @@ from avm_builtin.vectors.base import Generation, Opened, open_generation
 from avm_builtin.vectors.state import State
 from avm_builtin.vectors.work import embed_waiting
 from vfs_core import journal
-from vfs_core.errors import NoSpace, StoreBusy
+from vfs_core.errors import NoSpace, StoreBusy, VfsError
 from vfs_core.follower import Lease, Progress, Runner
 from vfs_core.journal import Cursor
-from vfs_core.semantic import Answer, Embedded, SemanticContext, SemanticIndex
+from vfs_core.search import SideContext
+from vfs_core.semantic import Answer, Embedded, Model, SemanticContext, SemanticIndex
 from vfs_core.storage import Store
 from vfs_core.types import Change
 from vfs_core.visibility import Visible
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 _TAIL_MOST = 2_000
 """Vectors beside the base, or a fifth of what is in it, from which on it is made anew."""
 _TAIL_SHARE = 0.2
+_ABANDONED_SECONDS = 7 * 86_400
 _QUERIES = 128
 """Queries whose vectors are remembered."""
 
@@ -118,6 +122,8 @@ class VectorIndex(SemanticIndex):
 
     def embed(self, runner: Runner, seconds: float, progress: Progress | None = None) -> int:
         """As the contract says."""
+        if not self.waiting():
+            return 0
         if not self.writable or not self._working.acquire(blocking=False):
             return self.waiting()
         try:
@@ -129,6 +135,8 @@ class VectorIndex(SemanticIndex):
                     self._file, runner.store, self.context.embedder, runner, seconds, progress
                 )
                 self._renew_base(runner)
+                if not left:
+                    self._remove_abandoned()
                 return left
             finally:
                 lease.release()
@@ -140,6 +148,13 @@ class VectorIndex(SemanticIndex):
         """As the contract says."""
         with self._file.reading() as connection:
             return 0 if connection is None else tables.waiting(connection)
+
+    def _remove_abandoned(self) -> None:
+        """Remove the files of models that nothing has been embedded by for a while, now that all is by this one."""
+        for path in self.strangers():
+            with suppress(FileNotFoundError):
+                if os.stat(path).st_mtime < time.time() - _ABANDONED_SECONDS:
+                    Path(path).unlink()
 
     def _embedding_lease(self) -> Lease | None:
         side = self.context.side
@@ -269,6 +284,16 @@ class VectorIndex(SemanticIndex):
             if not each.name.startswith(mine) and not each.name.endswith(".lease")
         ]
 
+    def former(self) -> list[Model]:
+        """As the contract says."""
+        found = []
+        for path in self.strangers():
+            if path.endswith(".db"):
+                model = _complete_model(path, self.context.side)
+                if model is not None:
+                    found.append((os.stat(path).st_mtime, model))
+        return [model for _, model in sorted(found, key=lambda each: -each[0])]
+
     def vocabulary(self) -> str:
         """The words of the schema."""
         with self._file.reading() as connection:
@@ -289,4 +314,17 @@ class VectorIndex(SemanticIndex):
             for done in tables.fill(connection, store):
                 if progress is not None:
                     progress(done, max(done, total))
+            tables.put_model(connection, self.context.model)
             tables.commit_cursor(connection, cursor)
+
+
+def _complete_model(path: str, side: SideContext) -> Model | None:
+    """The model of a side file, if that is of this store and complete."""
+    file = SideFile(path, tables.SCHEMA, tables.APPLICATION, tables.VERSION, writable=False, mode=side.mode)
+    try:
+        with file.reading() as connection:
+            return None if connection is None else tables.complete_model(connection, side.store_uuid)
+    except VfsError:
+        return None
+    finally:
+        file.close()

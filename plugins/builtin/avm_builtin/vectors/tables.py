@@ -19,14 +19,16 @@ from avm_builtin.vectors.base import Generation
 from avm_builtin.vectors.chunks import VERSION as CHUNKS
 from avm_builtin.vectors.chunks import Chunk, chunks_of
 from vfs_core.journal import Cursor
+from vfs_core.semantic import Model
 from vfs_core.storage import Found, Store
 
 APPLICATION = 0x41564D56  # "AVMV"
-_LAYOUT = 1
+_LAYOUT = 2
 VERSION = _LAYOUT << 16 | CHUNKS
 
 SCHEMA = """
 CREATE TABLE cursor (id INTEGER PRIMARY KEY CHECK (id = 1), store_uuid TEXT, sequence INTEGER, chain BLOB);
+CREATE TABLE model (id INTEGER PRIMARY KEY CHECK (id = 1), fingerprint TEXT, name TEXT, config TEXT);
 -- One row: grows with every transaction; processes look for what has been touched since the one that they know.
 CREATE TABLE revision (id INTEGER PRIMARY KEY CHECK (id = 1), number INTEGER NOT NULL, kept INTEGER NOT NULL);
 INSERT INTO revision VALUES (1, 1, 0); -- `kept`: what was touched up to this one is no longer told
@@ -62,6 +64,23 @@ def cursor(connection: apsw.Connection) -> Cursor | None:
 def commit_cursor(connection: apsw.Connection, position: Cursor) -> None:
     """Write that position."""
     connection.execute("REPLACE INTO cursor VALUES (1, ?, ?, ?)", position)
+
+
+def put_model(connection: apsw.Connection, model: Model) -> None:
+    """Say whose vectors these are."""
+    connection.execute(
+        "REPLACE INTO model VALUES (1, ?, ?, ?)",
+        (model.fingerprint, model.name, json.dumps(dict(model.config))),
+    )
+
+
+def complete_model(connection: apsw.Connection, store_uuid: str) -> Model | None:
+    """Whose vectors these are, if they are of this store and nothing waits."""
+    present = cursor(connection)
+    row = connection.execute("SELECT fingerprint, name, config FROM model").fetchone()
+    if row is None or present is None or present.store_uuid != store_uuid or waiting(connection):
+        return None
+    return Model(str(row[0]), str(row[1]), json.loads(str(row[2])))
 
 
 def next_revision(connection: apsw.Connection) -> int:

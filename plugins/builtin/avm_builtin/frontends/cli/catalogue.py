@@ -34,12 +34,16 @@ COMMANDS = (
     CommandSpec(
         "synthesize", _COMMANDS + "remembering:synthesize", "One document about a topic, with sources", MEMORY
     ),
+    CommandSpec("context", _COMMANDS + "beginning:context", "What to know when a session starts", MEMORY),
+    CommandSpec("pin", _COMMANDS + "beginning:pin", "Have notes in every context", MEMORY),
+    CommandSpec("unpin", _COMMANDS + "beginning:unpin", "Not any more", MEMORY),
     CommandSpec("topics", _COMMANDS + "navigating:topics", "What there is, by category and tag", MEMORY),
     CommandSpec("browse", _COMMANDS + "navigating:browse", "The tree with counts, or what matches", MEMORY),
     CommandSpec("fetch", _COMMANDS + "navigating:fetch", "Several notes within a budget of tokens", MEMORY),
     CommandSpec("timeline", _COMMANDS + "navigating:timeline", "What happened in the last days", MEMORY),
     CommandSpec("recent", _COMMANDS + "navigating:recent", "What was written last", MEMORY),
     CommandSpec("explore", _COMMANDS + "navigating:explore", "What a note's links lead to", MEMORY),
+    CommandSpec("graph", _COMMANDS + "drawing:graph", "Notes and their links, to be drawn", MEMORY),
     CommandSpec("mv", _COMMANDS + "moving:mv", "Move a note, a directory or all of a prefix", EVERYDAY),
     CommandSpec("rm", _COMMANDS + "removing:rm", "Remove notes, with -r whole directories", EVERYDAY),
     CommandSpec("link", _COMMANDS + "linking:link", "Link two notes", EVERYDAY),

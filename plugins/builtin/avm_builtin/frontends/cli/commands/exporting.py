@@ -20,7 +20,7 @@ from avm_builtin.frontends.cli.transfer.outcome import Outcome
 from vfs_core.errors import Exists, NotFound, VfsError
 from vfs_core.path import MEMORY
 from vfs_core.storage import Found, Operation
-from vfs_core.types import Kind
+from vfs_core.types import MENTION, Kind
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -75,7 +75,10 @@ def _export_lines(session: Session, file: TextIO, path: str, outcome: Outcome) -
                 if found.path != "/":
                     file.write(directory_line(found.path, stat) + "\n")
                 continue
-            line = node_line(session.read(found.path), session.links(found.path))
+            made = [
+                link for link in session.links(found.path) if link.kind != MENTION
+            ]  # the text says the rest
+            line = node_line(session.read(found.path), made)
         except NotFound:
             continue  # removed while we were on our way
         except VfsError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from avm_builtin.frontends.cli.following import follow
 from avm_builtin.frontends.cli.output import counted, entry, note, printable, put, put_json
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import NotFound
+from vfs_core.reactor import LINKS
 from vfs_core.types import LINK_KINDS
 
 _DEFAULT_KIND = "related"
@@ -41,7 +43,11 @@ def link(app: App, source: str, target: str, kind: str | None, weight: float, re
 @click.argument("path", type=NotePath())
 @click.pass_obj
 def links(app: App, path: str) -> None:
-    """List the links of the note at PATH: kind, path and weight, separated by tabs."""
+    """List the links of the note at PATH: kind, path and weight, separated by tabs.
+
+    Links of the kind 'mention' follow from what the note says: [[name]], or a Markdown link to a path.
+    """
+    follow(app, LINKS)
     found = app.session.links(path)
     if app.as_json:
         put_json([{"kind": each.kind, "target": each.target, "weight": each.weight} for each in found])

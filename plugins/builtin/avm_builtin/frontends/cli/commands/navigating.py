@@ -7,11 +7,13 @@ from dataclasses import asdict
 import click
 
 from avm_builtin.frontends.cli.errors import NO_HITS
+from avm_builtin.frontends.cli.following import follow
 from avm_builtin.frontends.cli.output import entry, note, put, put_json
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
 from avm_builtin.memory import navigation
 from avm_builtin.memory.navigation import Noted, Timeline
+from vfs_core.reactor import LINKS
 from vfs_core.types import as_datetime
 
 _MOST = 10_000
@@ -108,6 +110,7 @@ def recent(app: App, limit: int) -> None:
 @click.pass_obj
 def explore(app: App, path: str, depth: int) -> None:
     """Print what the links of the note at PATH lead to, nearest first."""
+    follow(app, LINKS)
     found = navigation.explore(app.session, path, depth)
     if app.as_json:
         put_json({"start": found.start, "reached": [each._asdict() for each in found.reached]})

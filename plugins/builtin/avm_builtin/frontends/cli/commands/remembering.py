@@ -7,7 +7,8 @@ import click
 from avm_builtin.frontends.cli.commands.searching import note_lag
 from avm_builtin.frontends.cli.errors import NO_HITS
 from avm_builtin.frontends.cli.output import note, printable, put, put_json
-from avm_builtin.frontends.cli.params import NotePath, content
+from avm_builtin.frontends.cli.params import Moment, NotePath, content
+from avm_builtin.frontends.cli.progress import Progress
 from avm_builtin.frontends.cli.state import App
 from avm_builtin.memory.agent import AgentMemory
 from avm_builtin.memory.recalling import STRATEGIES, Strategy
@@ -83,6 +84,8 @@ def remember(
 @click.option(
     "--in", "scope", type=NotePath(), default=None, metavar="DIR", help="Only below this directory."
 )
+@click.option("--as-of", type=Moment(end=True), metavar="TIME",
+              help="What was known then, by words: 2026-03-20, 2h.")  # fmt: skip
 @click.pass_context
 def recall(
     context: click.Context,
@@ -92,6 +95,7 @@ def recall(
     since: str | None,
     until: str | None,
     scope: str | None,
+    as_of: int | None,
 ) -> None:
     """Print what you may see about QUERY, best first, within a budget of tokens.
 
@@ -100,13 +104,16 @@ def recall(
     """
     app = context.find_object(App)
     assert app is not None
-    found = AgentMemory(app.session).recollect(
-        " ".join(words),
-        max_tokens,
-        strategy,
-        time_range=(since, until),
-        scope=scope,
-    )
+    with Progress("notes") as progress:
+        found = AgentMemory(app.session).recollect(
+            " ".join(words),
+            max_tokens,
+            strategy,
+            time_range=(since, until),
+            scope=scope,
+            as_of=as_of,
+            step=progress.add,
+        )
     note_lag(found.behind, found.embedded)
     if app.as_json:
         put_json(

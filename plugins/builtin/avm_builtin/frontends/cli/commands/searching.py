@@ -9,7 +9,8 @@ import click
 
 from avm_builtin.frontends.cli.errors import NO_HITS
 from avm_builtin.frontends.cli.output import counted, entry, note, printable, put, put_json
-from avm_builtin.frontends.cli.params import NotePath
+from avm_builtin.frontends.cli.params import Moment, NotePath
+from avm_builtin.frontends.cli.progress import Progress
 from avm_builtin.frontends.cli.state import App
 
 if TYPE_CHECKING:
@@ -49,15 +50,31 @@ def _filters(command: _Command) -> _Command:
 @click.argument("words", nargs=-1, required=True, metavar="QUERY...")
 @click.option("--mode", type=click.Choice(_MODES), default="lexical", show_default=True,
               help="By words, by what is meant, or by both.")  # fmt: skip
+@click.option("--as-of", type=Moment(end=True), metavar="TIME",
+              help="Among what there was then, by words: 2026-03-20, 2h.")  # fmt: skip
 @_limit
 @_filters
 @click.pass_context
-def search(context: click.Context, /, words: tuple[str, ...], mode: Mode, limit: int, **only: Any) -> None:
+def search(
+    context: click.Context,
+    /,
+    words: tuple[str, ...],
+    mode: Mode,
+    as_of: int | None,
+    limit: int,
+    **only: Any,
+) -> None:
     """Find notes that say any of the words, best first: score, path and what it says.
 
     Any text is a valid query; put '--' before one that begins with '-'. The exit code is 6 if nothing is found.
     """
-    _show(context, _app(context).session.search(" ".join(words), limit, mode, **only))
+    session, query = _app(context).session, " ".join(words)
+    if as_of is None:
+        _show(context, session.search(query, limit, mode, **only))
+        return
+    with Progress("notes") as progress:
+        results = session.at(as_of, progress.add).search(query, limit, mode, session.filter(**only))
+    _show(context, results)
 
 
 @click.command()

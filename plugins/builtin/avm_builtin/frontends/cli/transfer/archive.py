@@ -25,7 +25,7 @@ from vfs_core.content import content_hash, leaf_hash, root_hash, split_chunks
 from vfs_core.errors import CorruptStore, NotFound, StoreBusy, VersionGone, VfsError
 from vfs_core.path import is_within
 from vfs_core.storage import Found
-from vfs_core.types import JSON, Kind, Version
+from vfs_core.types import JSON, MENTION, Kind, Version
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
@@ -196,7 +196,7 @@ def _links_of(session: Session, source: str, path: str) -> list[dict[str, JSON]]
     return [
         {"source": link.source, "kind": link.kind, "target": link.target, "weight": link.weight}
         for link in session.links(source)
-        if link.source == source and is_within(link.target, path)
+        if link.source == source and link.kind != MENTION and is_within(link.target, path)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from avm_builtin.frontends.cli.transfer.lines import Record
@@ -44,14 +45,17 @@ class Intake:
     def finish(self) -> None:
         """Write what is left, then the links, whose ends must be there."""
         self.flush()
-        for link in self._links:
+        known: dict[str, set[tuple[str, str]]] = {}
+        wanted, self._links = self._links, []
+        for link in wanted:
+            with suppress(VfsError):  # said below, of each of its links
+                known[link.source] = {(each.kind, each.target) for each in self._session.links(link.source)}
+        for link in wanted:
             try:
-                known = self._session.links(link.source)
-                if not any((each.kind, each.target) == (link.kind, link.target) for each in known):
+                if (link.kind, link.target) not in known.get(link.source, ()):
                     self._session.link(link.source, link.target, link.kind, link.weight)
             except VfsError as error:
                 self._outcome.fail(f"{link.source} -> {link.target}", error)
-        self._links = []
 
     def flush(self) -> None:
         """Write the batch."""
