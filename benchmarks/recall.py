@@ -12,7 +12,7 @@ from pathlib import Path
 from avm_builtin.memory import tokens
 from avm_builtin.memory.agent import AgentMemory
 from avm_builtin.memory.packing import pack
-from avm_builtin.memory.recalling import Recalled
+from avm_builtin.memory.recalling import Recalled, frame_of
 from benchmarks.harness import Row, Settings, percentile, scratch, zipf_notes
 from benchmarks.synthetic import open_stand_in
 from vfs_core import ranking
@@ -152,14 +152,19 @@ def _steps(session: Session, answers: dict[str, Recalled]) -> dict[str, Callable
         return [(session.read(each.path), session.history(each.path, 1)) for each in answers[query].frames]
 
     def packed(query: str) -> object:
-        return pack(answers[query].frames, query, BUDGET)
+        return pack(whole[query], query, BUDGET)
 
     def counted(query: str) -> object:
         return [tokens.count(str(frame)) for frame in answers[query].frames]
 
+    names = {query: session.rank(query, wanted, "hybrid").names for query in answers}
     candidates = {
-        query: [ranking.Candidate(found, score, 1.0) for found, score in session.rank(query, wanted, "hybrid").names]
-        for query in answers
+        query: [ranking.Candidate(found, score, 1.0) for found, score in ranks]
+        for query, ranks in names.items()
+    }
+    whole = {
+        query: [frame_of(session, found, score, {}) for found, score in ranks]
+        for query, ranks in names.items()
     }
     return {
         "index of words": lexical,

@@ -66,7 +66,9 @@ def unit_vectors(count: int, seed: int) -> NDArray[np.float32]:
     """Random unit vectors, always the same for a seed; those of different seeds differ in the same directions."""
     directions = np.random.default_rng(1).standard_normal((_VARIED, DIMENSIONS)).astype(np.float32)
     generator = np.random.default_rng(seed)
-    vectors = generator.standard_normal((count, _VARIED), np.float32) @ directions / DIMENSIONS**0.5
+    vectors: NDArray[np.float32] = (
+        generator.standard_normal((count, _VARIED), np.float32) @ directions / DIMENSIONS**0.5
+    )
     vectors += _NOISE * generator.standard_normal((count, DIMENSIONS), np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors

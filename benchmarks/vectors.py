@@ -113,21 +113,22 @@ def _recall(found: list[set[int]], exact: list[set[int]]) -> float:
 
 
 def _built(backend: VectorBackend, place: Path, vectors: Matrix) -> Vectors:
-    backend.write(str(place), *vectors.shape, blocks_of(vectors))
-    return backend.open(str(place), *vectors.shape)
+    count, dimensions = vectors.shape
+    backend.write(str(place), count, dimensions, blocks_of(vectors))
+    return backend.open(str(place), count, dimensions)
 
 
 def _by_contract(opened: Vectors, visible: Mask, query: Matrix) -> list[int]:
     """What the semantic index asks of a backend."""
     nearest = opened.nearest(query.data, TOP, visible.data)
     if nearest is not None:
-        return np.frombuffer(nearest[0], np.int64).tolist()
+        return list(map(int, np.frombuffer(nearest[0], np.int64)))
     return _nearest_of(np.frombuffer(opened.scores(query.data, None), np.float32), visible)
 
 
 def _nearest_of(scores: Matrix, visible: Mask) -> list[int]:
     masked = np.where(visible, scores, -np.inf)
-    return np.argpartition(-masked, TOP)[:TOP].tolist()
+    return list(map(int, np.argpartition(-masked, TOP)[:TOP]))
 
 
 def _raw_faiss(vectors: Matrix) -> Callable[[Mask, Matrix], list[int]]:
