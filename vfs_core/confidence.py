@@ -12,16 +12,16 @@ import math
 from collections.abc import Sequence
 
 # Round numbers that fit development data of seven kinds, for words, meaning and both; docs/search.md has how far off.
-_FIRST = 4.5
+_FIRST = 5.0
 _TENTH = 18.0
 """How much surer it is the less evidence the tenth hit has, as a share of the first's."""
-_SECOND = 4.0
+_SECOND = 3.0
 """How much surer it is the further the second hit lies behind."""
 _ALIKE = 0.33
 """How often the first hit is right where nothing tells the first ten apart."""
 _BROAD, _FIFTIETH = 0.5, 0.35
 """How much more often, for what the fiftieth hit's share of the evidence is above so much."""
-_LITTLE = 0.05
+_LITTLE = 0.03
 """Evidence with which a hit is right half as often: a word or two that most notes have."""
 
 
