@@ -50,12 +50,12 @@ def test_hits_of_one_session_raise_each_other(session: Session, key: str):
 
 
 def test_without_metadata_notes_of_a_folder_are_each_for_themselves(session: Session):
-    write(session, "/memory/x/alone.md", "the quokka and the others of its kind")
+    write(session, "/memory/x/lone.md", "the quokka and the others of its kind")
     write(session, "/memory/y/one.md", f"the quokka {FILLER}")
     write(session, "/memory/y/two.md", f"quokka {FILLER}")
     for number in range(20):
         write(session, f"/memory/other{number}.md", FILLER)
-    assert order(session, "quokka")[0] == "alone.md"
+    assert order(session, "quokka")[0] == "lone.md"
 
 
 def test_a_folder_is_a_sequence_where_its_notes_say_when_they_were(session: Session):

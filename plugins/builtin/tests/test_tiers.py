@@ -19,12 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avm_builtin.search import tables, words
-from avm_builtin.search.engine import Writer
+from avm_builtin.search.engine import Engine, Snapshot, Writer
 from avm_builtin.search.words import Sizes, WordSearch, auto, fts5_alone
 from vfs_core.errors import MissingExtra, StoreError, VfsError
 from vfs_core.follower import Lease, Runner
 from vfs_core.forgetting import traces
 from vfs_core.index_check import index_errors
+from vfs_core.journal import Cursor
 from vfs_core.kernel import Kernel
 from vfs_core.search import Match, SearchQuery, SideContext
 from vfs_core.storage import Store, allow_all
@@ -444,6 +445,28 @@ def test_other_processes_notice_that_the_index_was_thrown_away(store: MemoryStor
     catch_up(store, theirs)
     assert found(mine, "quokka")
     assert found(mine, VOCABULARY[0]) == found(theirs, VOCABULARY[0])
+    mine.close()
+    theirs.close()
+
+
+def test_an_index_that_is_made_anew_under_a_search_is_not_taken_for_a_damaged_one(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = (tiered(tmp_path, store, alone=0, waiting=20) for _ in range(2))
+    write_all(store, zipf_texts(100))
+    catch_up(store, theirs)
+    anew: list[str] = []
+    snapshot = Engine.snapshot
+
+    def late(engine: Engine, place: str, stamp: int) -> Snapshot:
+        if engine is mine._engine and not anew:
+            theirs.rebuild(store, Cursor(store.uuid, *store.head()))
+            anew.append(held(theirs).place)
+        return snapshot(engine, place, stamp)
+
+    monkeypatch.setattr(Engine, "snapshot", late)
+    assert found(mine, VOCABULARY[0]) == found(theirs, VOCABULARY[0])
+    assert anew == [held(mine).place]
     mine.close()
     theirs.close()
 

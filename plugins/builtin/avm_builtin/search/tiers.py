@@ -20,7 +20,7 @@ from avm_builtin.search import fts5, scoring, tables
 from avm_builtin.search.engine import Engine
 from avm_builtin.search.question import NO_HITS, Hits, Question
 from avm_builtin.search.running import Row, Running
-from avm_builtin.search.side import SideFile, one_moment
+from avm_builtin.search.side import Damaged, SideFile, one_moment
 from vfs_core.search import Match
 
 _PORTION = 32
@@ -46,6 +46,9 @@ class _Page(NamedTuple):
     rows: dict[int, Row]
     newest: list[_Candidate]
     hits: Hits
+
+
+_NOTHING = _Page({}, [], NO_HITS)
 
 
 class Tiers:
@@ -83,28 +86,33 @@ class Tiers:
     def _ask(self, search: Running, size: int, final: bool) -> _Page | None:
         with self._file.reading() as connection:
             if connection is None:
-                return _Page({}, [], NO_HITS)
+                return _NOTHING
             with one_moment(connection):
                 moment = connection.execute(_MOMENT).fetchone()
                 if moment is not None and not moment[2]:
                     return None
                 if moment is None or moment[0] != self._store_uuid:
-                    return _Page({}, [], NO_HITS)
+                    return _NOTHING
                 _, sequence, place, *counts, waiting = moment
                 holding = tables.Held(place, *counts)
                 if self._moment != (sequence, place, holding.stamp) or len(self._rows) > _ROWS:
                     self._moment, self._rows = (sequence, place, holding.stamp), {}
                 rows = self._rows
-                snapshot = self._engine.snapshot(place, holding.stamp)
                 times = [fts5.times(connection, term) if waiting else [] for term in search.wanted]
-                question = Question(snapshot, search.wanted, [len(each) for each in times], waiting)
                 _load(connection, {id for each in times for id, _ in each}, rows)
                 hidden = search.hidden(connection) if final else frozenset()
-            if final:
-                hits = question.ranked(size, holding.upto, hidden)
-            else:
-                most = min(holding.documents // _SHARE, _LARGEST)
-                hits = question.best(max(size, most, _SMALLEST), holding.upto)
+            try:
+                snapshot = self._engine.snapshot(place, holding.stamp)
+                question = Question(snapshot, search.wanted, [len(each) for each in times], waiting)
+                if final:
+                    hits = question.ranked(size, holding.upto, hidden)
+                else:
+                    most = min(holding.documents // _SHARE, _LARGEST)
+                    hits = question.best(max(size, most, _SMALLEST), holding.upto)
+            except Damaged:
+                if tables.held(connection).place == place:
+                    raise
+                return self._ask(search, size, final)  # another process has made it anew meanwhile
         sums: dict[int, float] = defaultdict(float)
         average = max(holding.tokens, 1) / max(holding.documents, 1)
         for weight, each in zip(question.weights, times, strict=True):
