@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import journal
+from vfs_core.reactor import by_reactor
 from vfs_core.storage import Operation
 from vfs_core.types import Access, Change, Link
 
@@ -51,7 +52,7 @@ def linked_since(session: Session, since_ns: int, limit: int) -> list[Link]:
     found: dict[Link, None] = {}
     for row in _own(session, since_ns):
         details = row.details or {}
-        if row.operation != journal.LINK or journal.RUN in details:
+        if row.operation != journal.LINK or journal.RUN in details or by_reactor(row):
             continue
         ends = row.node, details["target"]
         paths = _readable(session, ends)

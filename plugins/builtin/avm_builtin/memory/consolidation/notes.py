@@ -15,6 +15,7 @@ from avm_builtin.memory.namespaces import ARCHIVE
 from avm_builtin.memory.recalling import TEXT_MAX, importance_of
 from vfs_core.meta import merge
 from vfs_core.path import MEMORY, is_within, private_space, space_of, split
+from vfs_core.reactor import LINKS
 from vfs_core.storage import Found, Operation
 from vfs_core.types import JSON, Kind, Stat
 
@@ -123,6 +124,7 @@ def text_of(session: Session, note: Note) -> str:
 
 def ties_of(session: Session, note: Note) -> Ties:
     """What links say of a note: what replaces it and what was summed up from it do not count as using it."""
+    session.kernel.catch_up(LINKS)
     judge, me = session.judge, note.stat.id
     rows = [row for row in judge.store.links(me) if row.kind != "supersedes"]
     others = {row.target if row.source == me else row.source for row in rows}
