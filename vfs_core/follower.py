@@ -12,6 +12,7 @@ import mmap
 import os
 import threading
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -87,11 +88,12 @@ class Lease:
     """The right to work on a follower: an exclusive lock on a small file, and its cursor in shared memory.
 
     The first word of the file is the sequence that the follower has committed; it is a hint for those who
-    wait, the truth is in the follower's own data.
+    wait, the truth is in the follower's own data. A forked child has none of its parent's leases.
     """
 
     def __init__(self, path: str | None, mode: int = 0o600) -> None:
         self._fd: int | None = None
+        _leases.add(self)
         if path is None:
             self._words = memoryview(bytearray(8)).cast("Q")
             return
@@ -132,6 +134,18 @@ class Lease:
             os.close(self._fd)
             self._fd = None
             self._words = memoryview(bytearray(self._words)).cast("Q")
+
+
+_leases: weakref.WeakSet[Lease] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """In a forked child: a lock belongs to all who have the file open, and would outlive the parent that held it."""
+    for lease in list(_leases):
+        lease.close()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class Runner:
@@ -240,11 +254,6 @@ class Runner:
     def close(self) -> None:
         """Release the follower and its lease."""
         self.follower.close()
-        if self._lease is not None:
-            self._lease.close()
-
-    def abandon(self) -> None:
-        """In a forked child: let go of the lease, which is the parent's, without touching the follower."""
         if self._lease is not None:
             self._lease.close()
 

@@ -540,8 +540,6 @@ class Kernel:
         """In a forked child: let go of what must not be shared; it is opened again when needed."""
         self._mutex = threading.RLock()
         self._background = None
-        if self._upkeep is not None:
-            self._upkeep.abandon()
         _inherited.append((self._upkeep, self._stand_in))
         self._upkeep = None
         for session in list(self._sessions):

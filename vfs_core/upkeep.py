@@ -45,8 +45,3 @@ class Upkeep:
         for runner in self._runners.values():
             runner.close()
         self._runners = {}
-
-    def abandon(self) -> None:
-        """In a forked child: let go of the leases, which are the parent's, without touching the followers."""
-        for runner in self._runners.values():
-            runner.abandon()

@@ -109,11 +109,11 @@ def says(opened: Opened, samples: Iterable[tuple[int, NDArray[np.float32]]]) -> 
 
 
 def remove_others(side: str, keep: Collection[int]) -> None:
-    """Remove the files of all generations but some; who has them open goes on with them."""
+    """Remove the files of all generations but some, as far as they can be; who has them open goes on with them."""
     kept = {path for revision in keep for path in paths(side, revision)}
     for path in files(side):
         if path not in kept:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 Path(path).unlink()
 
 

@@ -242,9 +242,10 @@ class VectorIndex(SemanticIndex):
         try:
             with self._file.writing() as connection:
                 tables.drop_bases(connection)
-            if self._file.path is not None:
-                base.remove_others(self._file.path, ())
-            return self._file.scrub()
+            path = self._file.path
+            if path is not None:
+                base.remove_others(path, ())
+            return self._file.scrub() and (path is None or not base.files(path))
         except (Damaged, StoreBusy, NoSpace):
             return False
 
