@@ -25,10 +25,11 @@ _LITTLE = 0.03
 """Evidence with which a hit is right half as often: a word or two that most notes have."""
 
 
-def scores(evidence: Sequence[float]) -> list[float]:
+def scores(evidence: Sequence[float], chance: float = 0.0) -> list[float]:
     """Scores in [0, 1] for evidence that falls: the first about the probability that this hit is right.
 
-    The others are to the first as their evidence is: they tell hits of one question apart.
+    The others are to the first as their evidence is: they tell hits of one question apart. `chance` is the evidence
+    that a hit may have which has nothing to do with the question, where there are too few hits to show it.
     """
     if not evidence or evidence[0] <= 0:
         return [0.0] * len(evidence)
@@ -37,7 +38,7 @@ def scores(evidence: Sequence[float]) -> list[float]:
     def share(place: int) -> float:
         return evidence[place] / best if place < len(evidence) else 0.0
 
-    tenth = share(min(9, len(evidence) - 1)) if len(evidence) > 1 else 0.0
+    tenth = max(share(min(9, len(evidence) - 1)) if len(evidence) > 1 else 0.0, min(1.0, chance / best))
     apart = _FIRST - _TENTH * tenth + _SECOND * (1 - share(1))
     alike = _ALIKE + _BROAD * max(0.0, share(49) - _FIFTIETH)
     sure = (alike + (1 - alike) / (1 + math.exp(-apart))) * best / (best + _LITTLE)

@@ -56,6 +56,10 @@ _NAMED = 1.75
 """By how much the evidence for a note grows if the question names its author."""
 _DATED = 2.5
 """By how much it grows if the question names a time in which it lies."""
+_FEW = 10
+"""Notes below which the nearest in meaning is no find only because it is the nearest."""
+_CHANCE = 0.3
+"""The evidence that it may have by chance: of eight notes one is by so much above what is usual, mostly."""
 _CERTAIN = 1 - 1e-9
 _SHORT = 500
 """Characters of metadata that are worth remembering what they say."""
@@ -106,7 +110,9 @@ def rank(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
     gathered = _gathered(contexts, alone)
     final = [evidence * context.boost for evidence, context in zip(gathered, contexts, strict=True)]
     order = sorted(range(len(final)), key=lambda index: -final[index])
-    scores = confidence.scores([final[index] for index in order])
+    meant = sum(each.meaning is not None for each in candidates)
+    few = 0 < meant < _FEW and candidates[order[0]].words == 0
+    scores = confidence.scores([final[index] for index in order], _CHANCE if few else 0.0)
     return [(candidates[index].found, score) for index, score in zip(order, scores, strict=True)]
 
 

@@ -314,7 +314,7 @@ def _by_both(
         }
         parts |= meant.answer.of(list(late))
         candidates += [candidate(node, name) for node, name in late.items()]
-    hits = ranking.rank(query, candidates)
+    hits = [hit for hit in ranking.rank(query, candidates) if hit[1] or not with_words]
     return Ranked(hits[:limit], max(behind, meant.behind), meant.embedded, parts)
 
 

@@ -113,7 +113,7 @@ def recall(
     frames = sorted(packed, key=lambda each: -each.score)
     more = len(ranked.names) == wanted
     if frames:
-        text, shown = _document(frames, len(candidates), more, max_tokens)
+        text, shown = _document(frames, len(candidates), more, ranked.embedded, max_tokens)
     if not frames or not shown:
         shown, text = (
             0,
@@ -221,16 +221,23 @@ def _header(items: int, count: int) -> str:
     return f"## Relevant Memory ({items} {'item' if items == 1 else 'items'}, ~{count} tokens)\n\n"
 
 
-def _document(frames: list[Frame], matches: int, more: bool, max_tokens: int) -> tuple[str, int]:
-    """Header and as many of the frames as fit, mostly all, and how many these are."""
+def _document(
+    frames: list[Frame], matches: int, more: bool, embedded: Embedded | None, max_tokens: int
+) -> tuple[str, int]:
+    """Header and as many of the frames as fit, mostly all, and how many these are; then what is left out, and why."""
     for shown in range(len(frames), 0, -1):
         body = text_of(frames[:shown])
         text = _header(shown, tokens.count(body)) + body
         if tokens.count(text) > max_tokens:
             continue
         rest = matches - shown
-        if rest > 0:
-            longer = f"{text}\n({rest}{' or more' if more else ''} not shown)\n"
+        remarks = [f"{rest}{' or more' if more else ''} not shown"] if rest > 0 else []
+        if embedded is not None and embedded.waiting:
+            remarks.append(
+                f"{embedded.done:,} of {embedded.total:,} notes embedded, the others found by words only"
+            )
+        if remarks:
+            longer = f"{text}\n({'; '.join(remarks)})\n"
             text = longer if tokens.count(longer) <= max_tokens else text
         return text, shown
     return "", 0
