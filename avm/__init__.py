@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from vfs_core.specs import SearchSpec as SearchSpec
     from vfs_core.specs import StoreSpec as StoreSpec
     from vfs_core.specs import SuffixSpec as SuffixSpec
+    from vfs_core.specs import SummariserSpec as SummariserSpec
     from vfs_core.specs import VectorSpec as VectorSpec
     from vfs_core.suffix import BaseSuffix as BaseSuffix
     from vfs_core.suffix import SuffixContext as SuffixContext
@@ -70,6 +71,7 @@ _HOMES = {
         "StoreSpec",
         "SuffixSpec",
         "VectorSpec",
+        "SummariserSpec",
     ),
     "vfs_core.suffix": ("BaseSuffix", "SuffixContext"),
     "vfs_core.types": ("Entry", "Hit", "Kind", "Link", "Node", "Stat", "Version"),

@@ -258,15 +258,16 @@ class AVM:
         *,
         agent: str | None = None,
         since: Moment | None = None,
+        run: str | None = None,
         steps: int = 1,
         dry_run: bool = False,
     ) -> UndoReport:
-        """Take back the last changes of a note, or all since a time: below a path, by an agent.
+        """Take back the last changes of a note, all since a time (below a path, by an agent), or a run.
 
         `.undone` and `.skipped` tell what was done, and what others have changed since. Raises NotFound, Conflict,
         Denied.
         """
-        return self._session.undo(path, agent=agent, since=since, steps=steps, dry_run=dry_run)
+        return self._session.undo(path, agent=agent, since=since, run=run, steps=steps, dry_run=dry_run)
 
     def trash(self, limit: int = 100, *, before: int | None = None) -> builtins.list[Trashed]:
         """What this agent owned or deleted and can restore, last deleted first, deleted before a journal row."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import DATA, Settings, report
 
-PARTS = ("storage", "search", "retrieval", "startup", "embedding")
+PARTS = ("storage", "search", "vectors", "recall", "memory", "retrieval", "startup", "embedding", "indexing")
 
 
 def main() -> None:

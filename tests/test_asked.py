@@ -68,3 +68,19 @@ def test_any_text_is_a_question(text: str, author: str, time: str):
     asked = question(text)
     asked.names(author)
     asked.means(time)
+
+
+@pytest.mark.parametrize(
+    ("text", "authors", "left"),
+    [
+        ("What did Caroline's mom say to Ana?", ["Caroline Smith", "Ana"], "What did mom say to ?"),
+        ("Why did JON leave?", ["Jon"], "Why did leave?"),
+        ("小明什么时候去北京", ["小明"], "什么时候去北京"),
+        ("Caroline?", ["Caroline"], "Caroline?"),
+        ("Is Jonathan here?", ["Jon"], "Is Jonathan here?"),
+        ("what is C++ (x?", ["C++ (x", "a.*"], "what is C++ (x?"),
+        ("the quokka", [], "the quokka"),
+    ],
+)
+def test_a_question_without_the_names_of_authors(text: str, authors: list[str], left: str):
+    assert question(text).without(authors) == left

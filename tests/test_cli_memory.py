@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -114,3 +116,60 @@ def test_search_and_recall_as_of_a_moment(avm):
     assert "the parrot is alive" in done.out
     assert ", as of " in done.out
     assert avm("search", "parrot", "--mode", "semantic", "--as-of", then).code == 2
+
+
+def old_note(avm: Avm, path: str, text: str, days: int) -> None:
+    """A note that was written some days ago."""
+    from vfs_core.kernel import Kernel
+    from vfs_core.moments import DAY_NS
+
+    avm("write", path, "--content", text, "-a", "trader")
+    with Kernel() as kernel:
+        kernel.session("trader").set_times(path, modified_ns=time.time_ns() - days * DAY_NS)
+
+
+def test_consolidating_says_what_it_does_and_how_to_take_it_back(avm: Avm) -> None:
+    old_note(avm, "/private/idle.md", "an idle thought", 400)
+    line = (
+        "archive\t/memory/private/trader/idle.md\t/memory/private/trader/archive/idle.md\t"
+        "importance 0.05, unchanged for 400 days\n"
+    )
+    planned = avm("consolidate", "--dry-run", "-a", "trader")
+    assert (planned.code, planned.out, planned.err) == (0, line, "would make 1 change\n")
+    done = avm("consolidate", "-a", "trader")
+    assert (done.code, done.out) == (0, line)
+    run = re.fullmatch(r"run (\S+); to take it back: avm undo --run \1\nmade 1 change\n", done.err)
+    assert run is not None
+    assert avm("consolidate", "-a", "trader").err == "made 0 changes\n"
+    assert avm("undo", "--run", run[1], "-a", "trader").code == 0
+    assert avm("read", "/private/idle.md", "-a", "trader").out == "an idle thought"
+    assert avm("undo", "--run", run[1], "-a", "trader").code == 3
+    assert avm("undo", "--run", "x", "-a", "trader").code == 2
+
+
+def test_consolidating_is_data_too(avm: Avm) -> None:
+    old_note(avm, "/private/a.md", "an old thought", 100)
+    found = avm("consolidate", "--json", "--only", "decay", "-a", "trader").json
+    assert found["done"] == [
+        {
+            "what": "fade",
+            "path": "/memory/private/trader/a.md",
+            "to": None,
+            "why": "importance 0.5 -> 0.3",
+        }
+    ]
+    assert (found["dry_run"], found["skipped"]) == (False, []) and found["run"]
+    assert avm("consolidate", "--older-than", "soon").code == 2
+    assert avm("consolidate", "none", "-a", "trader").code == 3
+
+
+def test_a_digest_is_printed_kept_and_data(avm: Avm) -> None:
+    avm("remember", "NVDA RSI at 72, overbought", "--tag", "market", "-a", "trader")
+    said = avm("digest", "-a", "trader", "--save")
+    assert said.code == 0 and "NVDA RSI at 72, overbought" in said.out
+    assert re.fullmatch(r"kept in /memory/private/trader/digests/\d{4}-\d\d-\d\d\.md\n", said.err)
+    found = avm("digest", "--since", "2h", "--json", "-a", "trader").json
+    assert (found["written"], found["new"], found["tags"]) == (1, 1, {"market": 1})
+    assert found["notes"][0]["says"] == "NVDA RSI at 72, overbought"
+    assert "Nothing was written." in avm("digest", "-a", "kuro").out
+    assert avm("digest", "--max-tokens", "0").code == 2

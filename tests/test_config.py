@@ -26,6 +26,7 @@ from vfs_core.config import (
     ProviderRule,
     SearchSettings,
     StorageSettings,
+    SummariserSettings,
     check_config,
     config_summary,
     default_config_path,
@@ -155,7 +156,7 @@ def test_without_a_file_the_defaults_hold():
     assert load_config(None) == Config()
     assert Config().storage == StorageSettings("sqlite", None, "full")
     assert Config().cache == CacheSettings(8192, 32 * 1024 * 1024)
-    assert Config().search == SearchSettings("fts5", {})
+    assert Config().search == SearchSettings("auto", {})
     assert Config().default_access is None
     assert Config().users is None
 
@@ -276,13 +277,14 @@ def test_the_template_shows_the_real_defaults(file: Path):
     settings_only = "\n\n".join(
         block
         for block in template().split("\n\n")
-        if re.search(r"^#(storage|search|cache|plugins):", block, re.M)
+        if re.search(r"^#(storage|search|summariser|cache|plugins):", block, re.M)
     )
     file.write_text(uncommented(settings_only))
     config = load_config(file)
-    assert (config.plugins, config.search, config.cache) == (
+    assert (config.plugins, config.search, config.summariser, config.cache) == (
         PluginSettings(),
         SearchSettings(),
+        SummariserSettings(),
         CacheSettings(),
     )
     assert config.storage == StorageSettings(path=str(default_store_path()))
@@ -471,9 +473,13 @@ def test_a_missing_handler_is_a_warning_that_names_what_there_is_and_what_failed
 
 
 def test_a_missing_engine_or_backend_is_a_warning(file: Path, registry: Registry):
-    file.write_text("storage: {engine: oracle}\nsearch: {backend: grep}\n")
+    file.write_text("storage: {engine: oracle}\nsearch: {backend: grep}\nsummariser: {name: parrot}\n")
     config = load_config(file, registry)
-    assert [problem.key for problem in config.warnings] == ["storage.engine", "search.backend"]
+    assert [problem.key for problem in config.warnings] == [
+        "storage.engine",
+        "search.backend",
+        "summariser.name",
+    ]
 
 
 def test_settings_are_checked_against_the_handlers_schema(file: Path, registry: Registry):

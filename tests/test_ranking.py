@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from vfs_core import confidence, neighbours
 from vfs_core.config import load_config
 from vfs_core.kernel import Kernel
+from vfs_core.ranking import Candidate, leading, meant, rank
 from vfs_core.session import Session
+from vfs_core.storage import Found
 from vfs_core.types import JSON, Draft
 
 FILLER = "and some more words that say nothing about it at all"
@@ -47,12 +50,12 @@ def test_hits_of_one_session_raise_each_other(session: Session, key: str):
 
 
 def test_without_metadata_notes_of_a_folder_are_each_for_themselves(session: Session):
-    write(session, "/memory/x/alone.md", "the quokka and the others of its kind")
+    write(session, "/memory/x/lone.md", "the quokka and the others of its kind")
     write(session, "/memory/y/one.md", f"the quokka {FILLER}")
     write(session, "/memory/y/two.md", f"quokka {FILLER}")
     for number in range(20):
         write(session, f"/memory/other{number}.md", FILLER)
-    assert order(session, "quokka")[0] == "alone.md"
+    assert order(session, "quokka")[0] == "lone.md"
 
 
 def test_a_folder_is_a_sequence_where_its_notes_say_when_they_were(session: Session):
@@ -139,3 +142,108 @@ def test_any_metadata_is_ranked(session: Session, meta: dict[str, JSON]):
     write(session, "/memory/a.md", "quokka", meta)
     write(session, "/memory/b.md", "quokka", meta)
     assert sorted(order(session, "quokka in 2026")) == ["a.md", "b.md"]
+
+
+# --- words and meaning ---------------------------------------------------------------------------
+
+
+def found(session: Session, path: str, meta: Mapping[str, JSON] | None = None, text: str = FILLER) -> Found:
+    session.write(path, text, meta)
+    return session.judge.store.find(path)
+
+
+def names(ranked: list[tuple[Found, float]]) -> list[str]:
+    return [each.path.rpartition("/")[2] for each, _ in ranked]
+
+
+def test_what_both_words_and_meaning_say_comes_before_what_one_says(session: Session):
+    both, words, meaning, neither = (found(session, f"/memory/{name}") for name in "bwmn")
+    ranked = rank(
+        "quokka",
+        [
+            Candidate(neither, 0.0, 0.0),
+            Candidate(words, 0.6, 0.0),
+            Candidate(meaning, 0.0, 4.0),
+            Candidate(both, 0.6, 4.0),
+        ],
+    )
+    assert names(ranked)[0] == "b" and names(ranked)[-1] == "n"
+    scores = [score for _, score in ranked]
+    assert scores == sorted(scores, reverse=True) and all(0 <= score <= 1 for score in scores)
+
+
+def test_a_note_without_a_vector_is_ranked_by_its_words(session: Session):
+    plain, near = found(session, "/memory/p"), found(session, "/memory/n")
+    assert names(rank("quokka", [Candidate(near, 0.1, 1.5), Candidate(plain, 0.8)])) == ["p", "n"]
+
+
+def test_words_alone_keep_the_order_of_the_index_and_meaning_alone_its_own(session: Session):
+    notes = [found(session, f"/memory/{number}") for number in range(5)]
+    by_words = [Candidate(note, 0.9 - number / 10) for number, note in enumerate(notes)]
+    by_meaning = [Candidate(note, 0.0, float(number)) for number, note in enumerate(notes)]
+    assert names(rank("quokka", by_words)) == ["0", "1", "2", "3", "4"]
+    assert names(rank("quokka", by_meaning))[:3] == ["4", "3", "2"]
+
+
+def test_an_answer_is_raised_by_the_question_before_it(session: Session):
+    asks, answer, before, other = (
+        found(session, f"/memory/{number}{name}.md", {"session": session_name})
+        for number, name, session_name in (
+            (2, "asks", "s"),
+            (3, "answer", "s"),
+            (1, "before", "s"),
+            (4, "other", "t"),
+        )
+    )
+    ranked = rank(
+        "quokka", [Candidate(asks, 0.8), Candidate(other, 0.2), Candidate(before), Candidate(answer)]
+    )
+    assert names(ranked)[0] == "2asks.md" and ranked[1][0] in (answer, before)
+    assert ranked[-1][0] is other or names(ranked).index("4other.md") > names(ranked).index("3answer.md")
+
+
+def test_evidence_that_leads_comes_first(session: Session):
+    low, high = found(session, "/memory/l"), found(session, "/memory/h")
+    assert leading([Candidate(low, 0.1, 1.0), Candidate(high, 0.1, 5.0)], 1) == [high]
+
+
+def test_meaning_is_looked_for_without_the_name_of_an_author_among_the_hits(session: Session):
+    ana = found(session, "/memory/a", {"author": "Ana"})
+    plain = found(session, "/memory/p")
+    assert meant("What did Ana say of Ben?", [ana, plain]) == "What did say of Ben?"
+    assert meant("What did Ana say of Ben?", [plain]) == "What did Ana say of Ben?"
+
+
+def test_what_follows_a_hit_in_its_session_is_a_candidate_if_the_agent_sees_it(
+    session: Session, kernel: Kernel
+):
+    for number, belongs in ((1, "s"), (2, "s"), (3, "t"), (4, "s")):
+        write(session, f"/memory/shared/{number}.md", FILLER, {"session": belongs})
+    other = kernel.session("kuro")
+    hit = session.judge.store.find("/memory/shared/1.md")
+
+    def following(whose: Session) -> list[str]:
+        return [each.path for each in neighbours.following(whose.judge, [hit])]
+
+    assert following(session) == following(other) == ["/memory/shared/2.md"]
+    session.set_mode("/memory/shared/2.md", 0o600)
+    assert following(session) == ["/memory/shared/2.md"] and following(other) == []
+    write(session, "/memory/shared/0.md", FILLER)
+    assert neighbours.following(session.judge, [session.judge.store.find("/memory/shared/0.md")]) == []
+
+
+# --- scores --------------------------------------------------------------------------------------
+
+
+def test_a_first_hit_that_stands_out_is_surer_than_one_among_many():
+    alone = confidence.scores([3.0, 0.5, 0.4])[0]
+    among = confidence.scores([3.0] * 12)[0]
+    weak = confidence.scores([0.01])[0]
+    assert alone > 0.9 and 0.2 < among < 0.6 and weak < 0.3
+
+
+def test_scores_fall_as_the_evidence_does_and_stay_between_0_and_1():
+    evidence = [9.0, 3.0, 3.0, 1.0, 0.0]
+    scores = confidence.scores(evidence)
+    assert scores == sorted(scores, reverse=True) and scores[-1] == 0.0 and scores[0] < 1.0
+    assert confidence.scores([]) == [] and confidence.scores([0.0, 0.0]) == [0.0, 0.0]

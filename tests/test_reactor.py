@@ -148,3 +148,20 @@ def test_one_that_cannot_be_made_says_why(tmp_path, register):
 def test_without_the_plugin_there_is_nothing_to_wait_for(tmp_path):
     with Kernel(Config(), tmp_path / "avm.db") as kernel:
         assert kernel.catch_up("no-such-follower") == 0
+
+
+def test_a_large_store_is_not_begun_with_at_the_end(tmp_path, register):
+    with Kernel(Config(), tmp_path / "avm.db") as kernel:
+        kernel.session("ana").write_many([(f"/memory/n{each}.md", "x") for each in range(1100)])
+    register(FollowerSpec("counting", Counting))
+    file = tmp_path / "avm.counting.json"
+    with Kernel(Config(), tmp_path / "avm.db") as kernel:
+        kernel.session("ana").write("/memory/a.md", "x")
+    assert not file.exists()
+    with Kernel(Config(), tmp_path / "avm.db") as kernel:
+        for runner in kernel.followers():
+            runner.catch_up()
+    assert file.exists()
+    with Kernel(Config(), tmp_path / "avm.db") as kernel:
+        kernel.session("ana").write_many([(f"/memory/m{each}.md", "x") for each in range(1100)])
+    assert json.loads(file.read_text())[1] > 2000

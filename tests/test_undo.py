@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vfs_core import undoing
 from vfs_core.errors import Conflict, Denied, Invalid, NotFound
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
@@ -194,3 +195,52 @@ def test_what_makes_no_sense_is_refused(akashi: Session) -> None:
     with pytest.raises(Invalid):
         akashi.undo(NOTE, since="the other day")
     assert Conflict.errno
+
+
+# --- runs ----------------------------------------------------------------------------------------
+
+
+def run_of_two_changes(session: Session) -> str:
+    run = undoing.new_run(session)
+    for number, path in enumerate((NOTE, "/memory/made/b.md")):
+        with session.transaction() as tx:
+            tx.part_of = run
+            tx.write(path, f"by the run {number}".encode())
+    return run
+
+
+def test_a_run_is_taken_back_and_nothing_else(akashi: Session, kuro: Session) -> None:
+    akashi.write(NOTE, "before")
+    run = run_of_two_changes(akashi)
+    akashi.write("/memory/after.md", "after")
+    kuro.write("/memory/theirs.md", "theirs")
+    dry = akashi.undo(run=run, dry_run=True)
+    assert text(akashi) == "by the run 0"
+    report = akashi.undo(run=run)
+    assert report == dry
+    assert [each.operation for each in report.undone] == ["write", "mkdir", "write"]
+    assert text(akashi) == "before"
+    assert not akashi.exists("/memory/made")
+    assert akashi.exists("/memory/after.md") and akashi.exists("/memory/theirs.md")
+    with pytest.raises(NotFound):
+        akashi.undo(run=run)
+
+
+def test_what_others_changed_since_a_run_stays(akashi: Session, kuro: Session) -> None:
+    akashi.write(NOTE, "before")
+    run = run_of_two_changes(akashi)
+    kuro.append(NOTE, ", and kuro")
+    report = akashi.undo(run=run)
+    assert text(akashi) == "by the run 0, and kuro"
+    assert [each.path for each in report.skipped] == [NOTE]
+
+
+def test_a_run_that_is_none_is_refused(akashi: Session) -> None:
+    akashi.write(NOTE, "x")
+    for wrong in ("", "x", "-abc", "9" * 40 + "-abcdef", "1-abcdef; --"):
+        with pytest.raises(Invalid):
+            akashi.undo(run=wrong)
+    with pytest.raises(NotFound):
+        akashi.undo(run="1-abcdef")
+    with pytest.raises(Invalid):
+        akashi.undo(NOTE, run="1-abcdef")

@@ -7,6 +7,7 @@ Not here: what follows for the ranking (`ranking.py`), and words, which are the 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +19,7 @@ _MONTHS = (
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
 _WORD = re.compile(r"\w+")
+_BLANKS = re.compile(r"\s+")
 _YEAR = r"(?:19|20)\d\d"
 _NAME = "|".join((*_MONTHS, "sept", *(month[:3] for month in _MONTHS)))
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
@@ -57,12 +59,28 @@ class Question:
 
     words: frozenset[str]
     text: str
+    """All of it, folded."""
+    asked: str
+    """All of it as it was put."""
     days: tuple[Day, ...]
 
     def names(self, author: str) -> bool:
         """Whether it names that author, by any part of the name that is no mere initial."""
         parts = [part for part in _WORD.findall(author.casefold()) if len(part) > 1]
         return any(part in self.words if part.isascii() else part in self.text for part in parts)
+
+    def without(self, authors: Iterable[str]) -> str:
+        """The question without the names of those authors, unless nothing would be left of it.
+
+        Whose a note is its metadata says. A model that is asked for a name finds what mentions it, which mostly is
+        what others said to that author.
+        """
+        parts = {part for author in authors for part in _WORD.findall(author) if len(part) > 1}
+        if not parts:
+            return self.asked
+        left = re.sub(_names(frozenset(parts)), " ", self.asked)
+        left = _BLANKS.sub(" ", left).strip()
+        return left if _WORD.search(left) else self.asked
 
     def means(self, time: str) -> bool:
         """Whether it names a day, month or year in which that ISO 8601 time lies."""
@@ -72,8 +90,15 @@ class Question:
 @lru_cache(maxsize=256)
 def question(text: str) -> Question:
     """Take a question apart."""
-    folded = text[:MAX_QUESTION].casefold()
-    return Question(frozenset(_WORD.findall(folded)), folded, tuple(dict.fromkeys(_days(folded))))
+    asked = text[:MAX_QUESTION]
+    folded = asked.casefold()
+    return Question(frozenset(_WORD.findall(folded)), folded, asked, tuple(dict.fromkeys(_days(folded))))
+
+
+def _names(parts: frozenset[str]) -> re.Pattern[str]:
+    """Any of the names: in ASCII letters as whole words, with their genitive; else wherever they stand."""
+    spelled = [rf"\b{re.escape(part)}\b(?:['’]s\b)?" if part.isascii() else re.escape(part) for part in parts]
+    return re.compile("|".join(spelled), re.IGNORECASE)
 
 
 def _days(text: str) -> list[Day]:

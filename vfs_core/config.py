@@ -16,6 +16,7 @@ from vfs_core.config_check import (
     DEFAULT_BACKEND,
     DEFAULT_EMBEDDER,
     DEFAULT_ENGINE,
+    DEFAULT_SUMMARISER,
     DEFAULT_VECTORS,
     Use,
     document_problems,
@@ -113,6 +114,14 @@ class VectorSettings:
 
 
 @dataclass(frozen=True)
+class SummariserSettings:
+    """What makes summaries of notes."""
+
+    name: str = DEFAULT_SUMMARISER
+    config: Mapping[str, JSON] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class HistorySettings:
     """How long the past is kept.
 
@@ -151,6 +160,7 @@ class Config:
     search: SearchSettings = field(default_factory=SearchSettings)
     embedding: EmbeddingSettings = field(default_factory=EmbeddingSettings)
     vectors: VectorSettings = field(default_factory=VectorSettings)
+    summariser: SummariserSettings = field(default_factory=SummariserSettings)
     history: HistorySettings = HistorySettings()
     cache: CacheSettings = CacheSettings()
     warnings: tuple[Problem, ...] = ()
@@ -267,6 +277,7 @@ def _build(document: Document, path: Path) -> Config:
         search=SearchSettings(*_named(top.get("search") or {}, "backend", DEFAULT_BACKEND)),
         embedding=EmbeddingSettings(*_named(top.get("embedding") or {}, "model", DEFAULT_EMBEDDER)),
         vectors=VectorSettings(*_named(top.get("vectors") or {}, "backend", DEFAULT_VECTORS)),
+        summariser=SummariserSettings(*_named(top.get("summariser") or {}, "name", DEFAULT_SUMMARISER)),
         history=HistorySettings(**{name: int(value) for name, value in (top.get("history") or {}).items()}),
         cache=CacheSettings(**{name: int(value) for name, value in (top.get("cache") or {}).items()}),
         document=document,
@@ -316,3 +327,6 @@ def _uses_of(config: Config) -> Iterator[Use]:
     if config.vectors != VectorSettings():
         at = locate(document, ["vectors"], IN_PYTHON)
         yield Use("vectors", config.vectors.backend, config.vectors.config, "backend", at)
+    if config.summariser != SummariserSettings():
+        at = locate(document, ["summariser"], IN_PYTHON)
+        yield Use("summariser", config.summariser.name, config.summariser.config, "name", at)

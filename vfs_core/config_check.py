@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ENGINE = "sqlite"
-DEFAULT_BACKEND = "fts5"
+DEFAULT_BACKEND = "auto"
 DEFAULT_EMBEDDER = "auto"
 DEFAULT_VECTORS = "auto"
+DEFAULT_SUMMARISER = "extractive"
 
 _NAMED_SECTIONS = (
     ("search", "search", "backend", DEFAULT_BACKEND),
     ("embedder", "embedding", "model", DEFAULT_EMBEDDER),
     ("vectors", "vectors", "backend", DEFAULT_VECTORS),
+    ("summariser", "summariser", "name", DEFAULT_SUMMARISER),
 )
 """The sections that name one thing and say what it takes: its kind, the section, the key of the name, the default."""
 _WORDS = {
     "handler": "handler", "store": "storage engine", "search": "search backend", "embedder": "embedder",
-    "vectors": "vector backend",
+    "vectors": "vector backend", "summariser": "summariser",
 }  # fmt: skip
 """What people call each kind."""
 
@@ -128,6 +130,7 @@ def supplied_problems(
         "search": registry.search(),
         "embedder": registry.embedders(),
         "vectors": registry.vectors(),
+        "summariser": registry.summarisers(),
     }
     to_check: list[tuple[Use, Mapping[str, JSON]]] = []
     for use in uses:

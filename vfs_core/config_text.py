@@ -180,6 +180,7 @@ def config_summary(config: Config) -> dict[str, JSON]:
         "search": {"backend": config.search.backend, "config": mask(config.search.config)},
         "embedding": {"model": config.embedding.model, "config": mask(config.embedding.config)},
         "vectors": {"backend": config.vectors.backend, "config": mask(config.vectors.config)},
+        "summariser": {"name": config.summariser.name, "config": mask(config.summariser.config)},
         "history": {
             "days": config.history.days,
             "versions": config.history.versions,
@@ -245,7 +246,7 @@ _TEMPLATE = """\
 
 # How notes are found by their words.
 #search:
-#  backend: fts5
+#  backend: auto
 #  config: {}
 
 # The model by which notes are found by what they mean: auto (the best that is installed), minilm,
@@ -258,6 +259,11 @@ _TEMPLATE = """\
 # How the nearest vectors are found: auto (by size), sqlite (exact, with numpy) or faiss.
 #vectors:
 #  backend: auto
+#  config: {}
+
+# What makes summaries of old notes (`avm consolidate`). `extractive` takes sentences of the notes themselves.
+#summariser:
+#  name: extractive
 #  config: {}
 
 # How long the past is kept: what was replaced so many days ago is dropped, but for the newest versions of

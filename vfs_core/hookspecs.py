@@ -20,6 +20,7 @@ from vfs_core.specs import (
     SearchSpec,
     StoreSpec,
     SuffixSpec,
+    SummariserSpec,
     VectorSpec,
 )
 
@@ -56,6 +57,11 @@ def avm_register_embedders() -> Sequence[EmbedderSpec]:  # type: ignore[empty-bo
 @hookspec
 def avm_register_vectors() -> Sequence[VectorSpec]:  # type: ignore[empty-body]
     """Ways to find the nearest vectors."""
+
+
+@hookspec
+def avm_register_summarisers() -> Sequence[SummariserSpec]:  # type: ignore[empty-body]
+    """What makes summaries."""
 
 
 @hookspec

@@ -71,6 +71,8 @@ ATTRIBUTED = "attributed"
 """What an import said of who wrote a version, and when."""
 UNDOES = "undoes"
 """The row that this one takes back."""
+RUN = "run"
+"""The run of something longer (a consolidation) that this row is part of, in one of its transactions."""
 
 
 class Cursor(NamedTuple):

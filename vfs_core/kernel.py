@@ -26,7 +26,17 @@ from vfs_core.config import (
     resolve,
 )
 from vfs_core.embedding import Embedder, shared
-from vfs_core.errors import Denied, NoSpace, NotFound, PluginError, ReadOnly, StoreBusy, StoreError, VfsError
+from vfs_core.errors import (
+    Denied,
+    NoSpace,
+    NotFound,
+    PluginError,
+    ReadOnly,
+    StoreBusy,
+    StoreError,
+    StoreReplaced,
+    VfsError,
+)
 from vfs_core.follower import BATCH, Follower, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
 from vfs_core.moments import DAY_NS
@@ -41,6 +51,7 @@ from vfs_core.semantic import Model, SemanticContext, SemanticIndex
 from vfs_core.session import Session
 from vfs_core.storage import Store, StoreContext
 from vfs_core.suffix import BaseSuffix
+from vfs_core.summarising import Summariser
 from vfs_core.types import JSON, Principal
 from vfs_core.upkeep import Upkeep
 from vfs_core.vectors import VectorBackend
@@ -439,7 +450,7 @@ class Kernel:
         runner = self.follower(name)
         try:
             return runner.catch_up(seconds)
-        except (ReadOnly, NoSpace, StoreBusy):
+        except (ReadOnly, NoSpace, StoreBusy, StoreReplaced):
             return runner.behind()
 
     def _act_for(self, follower: str, agent: str) -> Session:
@@ -455,6 +466,24 @@ class Kernel:
                 in_memory = store is not self._store or store.location == MEMORY_LOCATION
                 upkeep = self._upkeep = Upkeep(store, in_memory=in_memory)
             return upkeep.runner(key, lambda: make(upkeep))
+
+    # --- summaries -------------------------------------------------------------------------------
+
+    def summariser(self) -> Summariser:
+        """What makes summaries, as configured. Raises PluginError."""
+        settings = self.config.summariser
+        loaded = self.registry.load("summariser", settings.name)
+        try:
+            made = loaded(settings.config)
+        except Exception as error:
+            raise PluginError(
+                f"the summariser {settings.name!r} cannot be made: {type(error).__name__}: {error}"
+            ) from error
+        if not isinstance(made, Summariser):
+            raise PluginError(
+                f"the summariser {settings.name!r} is {loaded!r}, which is not a subclass of Summariser"
+            )
+        return made
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -489,12 +518,12 @@ class Kernel:
             return
 
     def _follow(self) -> None:
-        """Let followers take in a little that is new; a lot is left to whoever reads what they make."""
+        """Let followers take in what is new, for a little while; beginning with a large store is left to others."""
         if self._store is None or not self._store.writable:
             return
         for runner in self.followers(at_close=True):
             try:
-                if runner.behind() <= BATCH:
+                if runner.follower.cursor() is not None or runner.behind() <= BATCH:
                     runner.catch_up(_CLOSING_SECONDS)
             except VfsError:
                 raise

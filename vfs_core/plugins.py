@@ -30,6 +30,7 @@ from vfs_core.specs import (
     Spec,
     StoreSpec,
     SuffixSpec,
+    SummariserSpec,
     VectorSpec,
 )
 
@@ -46,6 +47,7 @@ HOOKS: dict[str, tuple[str, type]] = {
     "search": ("avm_register_search", SearchSpec),
     "embedder": ("avm_register_embedders", EmbedderSpec),
     "vectors": ("avm_register_vectors", VectorSpec),
+    "summariser": ("avm_register_summarisers", SummariserSpec),
     "discovery": ("avm_register_discovery", DiscoverySpec),
     "follower": ("avm_register_followers", FollowerSpec),
     "command": ("avm_register_commands", CommandSpec),
@@ -181,6 +183,10 @@ class Registry:
     def vectors(self) -> dict[str, VectorSpec]:
         """The ways to find the nearest vectors by name."""
         return self._of("vectors", VectorSpec)
+
+    def summarisers(self) -> dict[str, SummariserSpec]:
+        """What makes summaries, by name."""
+        return self._of("summariser", SummariserSpec)
 
     def discovery(self) -> dict[str, DiscoverySpec]:
         """The discovery strategies by name."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple, TypeAlias
 
@@ -48,14 +48,18 @@ _BEFORE = (0.35, 0.25, 0.05)
 """How much of a candidate's evidence goes to what follows it: an answer has its question's words beside its own."""
 _AFTER = (0.15, 0.1)
 """How much of it goes to what came before."""
-_BEST = 0.4
+_BEST = 0.3
 """How much of its best candidate's evidence goes to all of a sequence."""
 _REMARK = 40
 """Bytes at which half is taken off in a session or thread: who talks says much in passing that answers nothing."""
 _NAMED = 1.75
 """By how much the evidence for a note grows if the question names its author."""
-_DATED = 2.0
+_DATED = 2.5
 """By how much it grows if the question names a time in which it lies."""
+_FEW = 10
+"""Notes below which the nearest in meaning is no find only because it is the nearest."""
+_CHANCE = 0.3
+"""The evidence that it may have by chance: of eight notes one is by so much above what is usual, mostly."""
 _CERTAIN = 1 - 1e-9
 _SHORT = 500
 """Characters of metadata that are worth remembering what they say."""
@@ -83,6 +87,17 @@ def has_context(found: Found) -> bool:
     return '"session"' in meta or '"thread"' in meta or '"time"' in meta or '"author"' in meta
 
 
+def leading(candidates: Sequence[Candidate], count: int) -> list[Found]:
+    """The `count` candidates for which there is the most evidence, each alone."""
+    return [each.found for each in sorted(candidates, key=_evidence, reverse=True)[:count]]
+
+
+def meant(query: str, hits: Iterable[Found]) -> str:
+    """What to look for by meaning: the question without the names of authors of hits by words."""
+    authors = {author for found in hits if (author := _said_by(found.meta_json).author)}
+    return question(query).without(authors) if authors else query
+
+
 def rank(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
     """The candidates in their final order, with scores that fall. Of equals, the one that came first stays so.
 
@@ -95,11 +110,9 @@ def rank(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
     gathered = _gathered(contexts, alone)
     final = [evidence * context.boost for evidence, context in zip(gathered, contexts, strict=True)]
     order = sorted(range(len(final)), key=lambda index: -final[index])
-    scores = confidence.scores(
-        [final[index] for index in order],
-        [candidates[index].words for index in order],
-        [candidates[index].meaning for index in order],
-    )
+    meant = sum(each.meaning is not None for each in candidates)
+    few = 0 < meant < _FEW and candidates[order[0]].words == 0
+    scores = confidence.scores([final[index] for index in order], _CHANCE if few else 0.0)
     return [(candidates[index].found, score) for index, score in zip(order, scores, strict=True)]
 
 

@@ -48,7 +48,7 @@ class Retrospect:
 
     def read(self, path: str) -> Node:
         """What was at a path. Raises NotFound, VersionGone."""
-        return self._session.as_of(path, time=self.moment_ns)
+        return hindsight.at_time(self._view, self._session.absolute(path), self.moment_ns)
 
     def read_range(self, path: str, offset: int, size: int) -> bytes:
         """A part of that."""
@@ -56,11 +56,12 @@ class Retrospect:
 
     def history(self, path: str, limit: int = 100) -> list[Version]:
         """The versions that there were, newest first. Raises NotFound."""
-        for then in hindsight.files_at(self._view, self._session.absolute(path), self.moment_ns):
-            assert then.version is not None
-            versions = hindsight.versions(self._view, then.known, then.version.version + 1, limit)
-            return list(islice(versions, limit))
-        raise NotFound.at(path)
+        path = self._session.absolute(path)
+        then = next(hindsight.files_at(self._view, path, self.moment_ns), None)
+        if then is None or then.path != path or then.version is None:
+            raise NotFound.at(path)
+        versions = hindsight.versions(self._view, then.known, then.version.version + 1, limit)
+        return list(islice(versions, limit))
 
     # --- finding ---------------------------------------------------------------------------------
 

@@ -84,3 +84,7 @@ class SearchBackend(Follower):
     @abstractmethod
     def documents(self) -> int:
         """How many documents are indexed."""
+
+    def advice(self) -> str:
+        """What would make searching better here, with what to type; empty if nothing."""
+        return ""

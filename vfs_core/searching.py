@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
-from vfs_core import ranking
+from vfs_core import neighbours, ranking
 from vfs_core.errors import Denied, Invalid, MissingExtra, NotFound, VfsError
 from vfs_core.follower import Progress, Runner
 from vfs_core.meta import happened_ns, tags_of
@@ -166,11 +166,11 @@ def rank(session: Session, query: str, limit: int, mode: Mode, only: Filter) -> 
         raise Invalid(f"limit is from 1 to {MAX_HITS:,}, not {limit}")
     if mode not in MODES:
         raise Invalid(f"mode is one of {', '.join(MODES)}, not {mode!r}")
-    meant = None if mode == "lexical" else _meant(session, query, mode)
-    if meant is None:
+    runner = None if mode == "lexical" else _runner(session, mode)
+    if runner is None:
         names, behind = _by_words(session, query, limit, only)
         return Ranked(names, behind, None, {})
-    return _by_both(session, query, limit, only, meant, with_words=mode == "hybrid")
+    return _by_both(session, query, limit, only, runner, with_words=mode == "hybrid")
 
 
 # --- by words ------------------------------------------------------------------------------------
@@ -255,53 +255,67 @@ class _Meant(NamedTuple):
     embedded: Embedded | None
 
 
-def _meant(session: Session, query: str, mode: Mode) -> _Meant | None:
-    """Ask the semantic index. None where there is no model, and words do; raises MissingExtra where they do not."""
-    kernel = session.kernel
-    index, runner = _index(session)
-    if index is None or runner is None:
-        if mode == "hybrid":
-            return None
-        embedder = kernel.embedder()
+def _runner(session: Session, mode: Mode) -> Runner | None:
+    """The semantic index. None where there is no model, and words do; raises MissingExtra where they do not."""
+    runner = session.kernel.semantic()
+    if runner is None and mode == "semantic":
+        embedder = session.kernel.embedder()
         cure = f"; type: {embedder.advice}" if embedder.advice else ""
         raise MissingExtra(f"nothing can be found by what it means: {embedder.reason}{cure}")
-    visible = session.judge.visible()
+    return runner
+
+
+def _meant(session: Session, query: str, runner: Runner) -> _Meant:
+    """Ask the semantic index, once it has taken in what is new and embedded what it can in a second."""
+    kernel, visible, index = session.kernel, session.judge.visible(), runner.follower
+    assert isinstance(index, SemanticIndex)
     behind = runner.catch_up(CATCH_UP_SECONDS)
     waiting = index.embed(runner, EMBED_SECONDS)
-    if waiting:
-        kernel.embed_in_background()
-    embedded = index.embedded(visible) if waiting else None
-    if embedded is not None and embedded.done < _FAR * embedded.total:
+    if not waiting:
+        return _Meant(index.ask(query, visible), behind, None)
+    kernel.embed_in_background()
+    done = index.embedded(visible)
+    if done.done < _FAR * done.total:
         former = kernel.former_semantic(index)
         if former is not None and isinstance(former.follower, SemanticIndex):
             former.catch_up(CATCH_UP_SECONDS)
-            return _Meant(former.follower.ask(query, visible), behind, embedded)
-    return _Meant(index.ask(query, visible), behind, embedded)
+            return _Meant(former.follower.ask(query, visible), behind, done)
+    return _Meant(index.ask(query, visible), behind, done)
 
 
 def _by_both(
-    session: Session, query: str, limit: int, only: Filter, meant: _Meant, *, with_words: bool
+    session: Session, query: str, limit: int, only: Filter, runner: Runner, *, with_words: bool
 ) -> Ranked:
     """The first of both indexes put in order together, with what each says of the other's."""
     judge, depth = session.judge, max(limit, ranking.DEPTH)
     words: dict[int, tuple[Found, float]] = {}
-    behind = meant.behind
+    behind = 0
     if with_words:
         matches, behind = _matches(session, query, limit, only)
-        behind = max(behind, meant.behind)
         words = _first(_checked(judge, matches, depth, only.keeps), depth)
+    meant = _meant(session, ranking.meant(query, (found for found, _ in words.values())), runner)
     nearest = ((near.node, near) for near in meant.answer.nearest())
     near = _first(_checked(judge, nearest, depth, only.keeps), depth)
     parts = {node: each for node, (_, each) in near.items()}
     parts |= meant.answer.of([node for node in words if node not in parts])
-    found = {node: name for node, (name, _) in (*words.items(), *near.items())}
     said = {node: score for node, (_, score) in words.items()}
-    meaning = {node: each.score for node, each in parts.items()}
-    hits = ranking.rank(
-        query,
-        [ranking.Candidate(name, said.get(node, 0.0), meaning.get(node)) for node, name in found.items()],
-    )
-    return Ranked(hits[:limit], behind, meant.embedded, parts)
+
+    def candidate(node: int, found: Found) -> ranking.Candidate:
+        return ranking.Candidate(found, said.get(node, 0.0), parts[node].score if node in parts else None)
+
+    found = {node: name for node, (name, _) in (*words.items(), *near.items())}
+    candidates = [candidate(node, name) for node, name in found.items()]
+    if with_words:
+        leading = ranking.leading(candidates, neighbours.FIRST)
+        late = {
+            name.stat.id: name
+            for name in neighbours.following(judge, leading)
+            if name.stat is not None and name.stat.id not in found and only.keeps(name)
+        }
+        parts |= meant.answer.of(list(late))
+        candidates += [candidate(node, name) for node, name in late.items()]
+    hits = [hit for hit in ranking.rank(query, candidates) if hit[1] or not with_words]
+    return Ranked(hits[:limit], max(behind, meant.behind), meant.embedded, parts)
 
 
 def _first(checked: Iterator[tuple[Found | None, T]], count: int) -> dict[int, tuple[Found, T]]:

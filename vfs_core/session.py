@@ -615,15 +615,20 @@ class Session:
         *,
         agent: str | None = None,
         since: Moment | None = None,
+        run: str | None = None,
         steps: int = 1,
         dry_run: bool = False,
     ) -> UndoReport:
-        """Take back the last changes of a node (`steps` of them), or all since a time: below a path, by an agent.
+        """Take back the last `steps` changes of a node, all since a time (below a path, by an agent), or a run.
 
         Undoing changes nothing but by new changes, so it can be looked back at too. What others have changed since is
         left alone and reported as skipped. Raises Invalid, NotFound; for one node also Conflict and Denied.
         """
         target = None if path is None else self._stored(path).path
+        if run is not None:
+            if target is not None or agent is not None or since is not None:
+                raise Invalid("undo takes a run by itself")
+            return undoing.undo_run(self, run, dry_run=dry_run)
         if since is not None:
             if target is None and agent is None:
                 raise Invalid("undo since a time takes a path or an agent, or both")

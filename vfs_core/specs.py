@@ -42,7 +42,7 @@ class StoreSpec(Spec):
 
 @dataclass(frozen=True)
 class SearchSpec(Spec):
-    """A search backend (`vfs_core.search.SearchBackend`)."""
+    """A search backend: `target` makes a `vfs_core.search.SearchBackend` of a `SideContext`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class EmbedderSpec(Spec):
 @dataclass(frozen=True)
 class VectorSpec(Spec):
     """A way to find the nearest vectors (`vfs_core.vectors.VectorBackend`)."""
+
+
+@dataclass(frozen=True)
+class SummariserSpec(Spec):
+    """What makes summaries (`vfs_core.summarising.Summariser`)."""
 
 
 @dataclass(frozen=True)

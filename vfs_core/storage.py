@@ -233,7 +233,7 @@ class Transaction(ABC):
     CREATE is asked as well, as if the name were absent: so a refusal reads the same either way.
 
     While `undoing` is set to the sequence of a journal row, what is done is journalled as undoing it; while
-    `attributed` is set, with what is said of its origin.
+    `attributed` is set, with what is said of its origin; while `part_of` is set, as part of that run.
 
     A class id that a check meets may have been made by this transaction: if it is rolled back, the id may come
     to mean another class, so nothing decided inside may be remembered then.
@@ -241,6 +241,7 @@ class Transaction(ABC):
 
     undoing: int | None = None
     attributed: Mapping[str, JSON] | None = None
+    part_of: str | None = None
 
     @abstractmethod
     def find(self, path: str) -> Found:

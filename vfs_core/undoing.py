@@ -8,11 +8,13 @@ row before instead of undoing the first.
 from __future__ import annotations
 
 import json
+import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import hindsight, journal
-from vfs_core.errors import Conflict, Denied, NotFound, StoreReplaced, Unsupported, VfsError
+from vfs_core.errors import Conflict, Denied, Invalid, NotFound, StoreReplaced, Unsupported, VfsError
 from vfs_core.hindsight import View
 from vfs_core.path import is_within
 from vfs_core.reactor import by_reactor
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from vfs_core.session import Session
 
 _PAGE = 500
+_RUN = re.compile(r"[0-9]{1,18}-[0-9a-f]{6}")
 _INERT = frozenset({journal.INIT, journal.USER, journal.SUDO})
 
 
@@ -77,6 +80,25 @@ def undo_since(
 
     rows = _standing(view, concerned, since=start)
     return _undo(session, view, rows, strict=False, dry_run=dry_run)
+
+
+def new_run(session: Session) -> str:
+    """A name for a run that begins now: the row that the journal stands at, and something random."""
+    return f"{session.store.head().sequence}-{secrets.token_hex(3)}"
+
+
+def undo_run(session: Session, run: str, *, dry_run: bool = False) -> UndoReport:
+    """Take back what a run did. Raises NotFound where there is no such run, or nothing of it is left to undo."""
+    if not _RUN.fullmatch(run):
+        raise Invalid(f"{run!r} is not the name of a run, such as 4711-9f2c1a")
+    view = View(session.judge, session.principal)
+    rows = _standing(
+        view, lambda row: (row.details or {}).get(journal.RUN) == run, since=int(run.partition("-")[0])
+    )
+    report = _undo(session, view, rows, strict=False, dry_run=dry_run)
+    if not report.undone and not report.skipped:
+        raise NotFound(f"nothing is left to undo of a run {run}")
+    return report
 
 
 def _node_at(view: View, path: str) -> int:

@@ -558,7 +558,7 @@ def test_a_store_cannot_be_made_where_nothing_may_be_written(place: Path) -> Non
     assert files == []
 
 
-@pytest.mark.parametrize("ending", [".bell", ".lock", ".index.db", ".fts5.lease", ".db-wal"])
+@pytest.mark.parametrize("ending", [".bell", ".lock", ".index.db", ".words.lease", ".db-wal"])
 def test_a_side_file_that_may_not_be_written(place: Path, ending: str) -> None:
     """Either the write goes through and everybody sees it, or it is refused and names what is in the way."""
     told = _as_ordinary_user("side_file_unwritable", directory=str(place), ending=ending)

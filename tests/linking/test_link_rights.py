@@ -99,6 +99,16 @@ def test_names_are_looked_for_in_the_space_of_the_note(ana, bob, mentioned):
     assert mentioned(ana, "/private/note.md") == ["/memory/open.md", "/memory/private/ana/plan.md"]
 
 
+def test_a_nearer_note_that_is_hidden_stands_in_nobodys_way(ana, bob, mentioned):
+    ana.write("/memory/far/plan.md", "x")
+    ana.write("/memory/here/note.md", "[[plan]]")
+    bob.write("/memory/here/plan.md", "x")
+    bob.set_mode("/memory/here/plan.md", 0o600)
+    assert mentioned(ana, "/memory/here/note.md") == ["/memory/far/plan.md"]
+    bob.write("/memory/here/bobs.md", "[[plan]]")
+    assert mentioned(bob, "/memory/here/bobs.md") == ["/memory/here/plan.md"]
+
+
 def test_who_may_not_write_the_note_any_more_makes_no_link(ana, bob, mentioned):
     ana.write("/memory/note.md", "x")
     bob.write("/memory/note.md", "[[later]]")

@@ -263,3 +263,13 @@ def test_an_export_has_only_links_that_somebody_made(ana, tmp_path, mentioned, c
         capsys.readouterr()
         assert main(["--db", other, "-a", "ana", "links", "b.md"]) == 0
         assert capsys.readouterr().out == "citation\t/memory/a.md\t1\nmention\t/memory/a.md\t1\n"
+
+
+def test_a_digest_tells_of_links_that_somebody_made(ana, mentioned):
+    from vfs_core import activity
+
+    ana.write("/memory/a.md", "x")
+    ana.write(NOTE, "[[a]]")
+    assert mentioned(ana, NOTE) == ["/memory/a.md"]
+    ana.link(NOTE, "/memory/a.md", "citation")
+    assert [link.kind for link in activity.linked_since(ana, 0, 10)] == ["citation"]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vfs_core.testing.semantic import SemanticIndexTests as SemanticIndexTests
     from vfs_core.testing.stores import StoreTests as StoreTests
     from vfs_core.testing.suffixes import SuffixTests as SuffixTests
+    from vfs_core.testing.summarisers import SummariserTests as SummariserTests
     from vfs_core.testing.vectors import VectorBackendTests as VectorBackendTests
     from vfs_core.testing.word_embedder import WordEmbedder as WordEmbedder
 
@@ -43,6 +44,7 @@ _HOMES = {
     "SemanticIndexTests": "semantic",
     "StoreTests": "stores",
     "SuffixTests": "suffixes",
+    "SummariserTests": "summarisers",
     "VectorBackendTests": "vectors",
     "WordEmbedder": "word_embedder",
 }

@@ -807,6 +807,8 @@ class MemoryTransaction(Transaction):
             details = {**(details or {}), journal.UNDOES: self.undoing}
         if self.attributed is not None:
             details = {**(details or {}), journal.ATTRIBUTED: dict(self.attributed)}
+        if self.part_of is not None:
+            details = {**(details or {}), journal.RUN: self.part_of}
         change = Change(
             sequence,
             self._now,

@@ -24,4 +24,5 @@ pytest.register_assert_rewrite(
     "vfs_core.testing.vectors",
     "vfs_core.testing.suffixes",
     "vfs_core.testing.embedders",
+    "vfs_core.testing.summarisers",
 )

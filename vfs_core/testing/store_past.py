@@ -330,6 +330,18 @@ class StorePastTests(StoreFixtures):
         assert details is not None
         assert details[journal.UNDOES] == written.sequence
 
+    def test_rows_say_which_run_they_are_part_of(self, store: Store) -> None:
+        with store.transaction(AKASHI, allow_all) as transaction:
+            transaction.part_of = "1-abc"
+            first = transaction.write(f"{D}/made/x", b"1")
+            transaction.part_of = None
+            last = transaction.append(f"{D}/made/x", b"2")
+        rows = store.changes(first.sequence - 2)
+        runs = {row.sequence: (row.details or {}).get(journal.RUN) for row in rows}
+        assert runs[first.sequence] == "1-abc"
+        assert runs[last.sequence] is None
+        assert [row.operation for row in rows if runs[row.sequence]][-2:] == [journal.MKDIR, journal.WRITE]
+
     def test_a_transaction_knows_the_names_of_nodes(self, store: Store) -> None:
         put(store, A)
         node = id_of(store, A)

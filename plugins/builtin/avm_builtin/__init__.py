@@ -5,7 +5,15 @@ from __future__ import annotations
 from avm_builtin.embedders.catalogue import EMBEDDERS
 from avm_builtin.frontends.cli.catalogue import COMMANDS
 from vfs_core.hookspecs import hookimpl
-from vfs_core.specs import CommandSpec, EmbedderSpec, FollowerSpec, SearchSpec, StoreSpec, VectorSpec
+from vfs_core.specs import (
+    CommandSpec,
+    EmbedderSpec,
+    FollowerSpec,
+    SearchSpec,
+    StoreSpec,
+    SummariserSpec,
+    VectorSpec,
+)
 from vfs_core.types import JSON
 
 INSTALL_VECTORS = "pip install 'avm[semantic]'"
@@ -26,8 +34,10 @@ def avm_register_stores() -> list[StoreSpec]:
 def avm_register_search() -> list[SearchSpec]:
     """Lexical search."""
     return [
+        SearchSpec("auto", "avm_builtin.search.words:auto", "Words: English in all forms, Chinese in pairs"),
+        SearchSpec("fts5", "avm_builtin.search.words:fts5_alone", "The same, in SQLite alone"),
         SearchSpec(
-            "fts5", "avm_builtin.search.fts5:Fts5Search", "Words, stemmed English and Chinese bigrams"
+            "tantivy", "avm_builtin.search.words:tantivy", "The same, with tantivy from the first note on"
         ),
     ]
 
@@ -90,6 +100,18 @@ def avm_register_followers() -> list[FollowerSpec]:
             "avm_builtin.linking.reactor:TextLinks",
             "Links from [[names]] and Markdown links",
             at_close=False,
+        ),
+    ]
+
+
+@hookimpl
+def avm_register_summarisers() -> list[SummariserSpec]:
+    """Summaries."""
+    return [
+        SummariserSpec(
+            "extractive",
+            "avm_builtin.memory.consolidation.extractive:ExtractiveSummariser",
+            "Sentences of the notes themselves; no language model",
         ),
     ]
 

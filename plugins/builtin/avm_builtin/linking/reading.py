@@ -13,6 +13,7 @@ from avm_builtin.linking.resolving import Resolver
 from avm_builtin.linking.tables import ENDINGS, Said
 from vfs_core import journal
 from vfs_core.errors import Denied, NotFound, StoreReplaced
+from vfs_core.identity import login
 from vfs_core.path import split
 from vfs_core.storage import Found, Store, Transaction, allow_all
 from vfs_core.types import MENTION, Kind
@@ -163,8 +164,12 @@ class Run:
         ]
 
     def _author(self, node: int) -> str:
-        """Who wrote what a note says."""
-        return self._store.versions(node, None, 1)[0].author
+        """Who wrote what a note says; whose it is, where no version tells."""
+        versions = self._store.versions(node, None, 1)
+        if versions:
+            return versions[0].author
+        stat = self._store.past.stat(node)
+        return login() if stat is None else stat.owner
 
     # --- looking again ---------------------------------------------------------------------------
 

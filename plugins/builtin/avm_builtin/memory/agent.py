@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, overload
 
 from avm_builtin.memory import context as contexts
+from avm_builtin.memory import digest, navigation, recalling, remembering, synthesis
 from avm_builtin.memory import graph as graphs
-from avm_builtin.memory import navigation, recalling, remembering, synthesis
+from avm_builtin.memory.consolidation import carrying_out
+from avm_builtin.memory.consolidation.actions import Kind
+from avm_builtin.memory.consolidation.carrying_out import Consolidated, Listener
+from avm_builtin.memory.consolidation.plan import KINDS
+from avm_builtin.memory.digest import Digest
 from avm_builtin.memory.graph import Format
 from avm_builtin.memory.navigation import Browsed
 from avm_builtin.memory.recalling import Recalled, Strategy, TimeRange
 from avm_builtin.memory.remembering import Remembered
+from vfs_core.errors import Invalid
+from vfs_core.moments import DAY_NS, Moment
 
 if TYPE_CHECKING:
-    from vfs_core.moments import Moment
     from vfs_core.session import Session
 
 
@@ -103,6 +110,38 @@ class AgentMemory:
         else there is to ask for.
         """
         return contexts.context(self._session, max_tokens).text
+
+    # --- over time -------------------------------------------------------------------------------
+
+    def consolidate(
+        self,
+        under: str | None = None,
+        *,
+        older_than: str = "30d",
+        only: Collection[Kind] = KINDS,
+        dry_run: bool = False,
+        listener: Listener | None = None,
+    ) -> Consolidated:
+        """Merge what is doubled, sum up what is old, let what nobody uses fade into the archive. Deletes nothing.
+
+        `under` is a directory (default: this agent's private space), `older_than` a duration that younger notes are
+        left alone by, `only` some of `merge`, `summarise`, `decay`. `.done` and `.skipped` tell what was done;
+        `AVM.undo(run=...)` with `.run` takes it back. Raises Invalid, NotFound, PluginError.
+        """
+        return carrying_out.consolidate(
+            self._session, under, older_than=older_than, only=only, dry_run=dry_run, listener=listener
+        )
+
+    def digest(self, days: float = 1, max_tokens: int = 2000, *, since: Moment | None = None) -> Digest:
+        """What happened in the last days, or since a moment, of what this agent may read: `.text` and its parts."""
+        if since is None and not days > 0:
+            raise Invalid(f"a digest is of a number of days above 0, not {days!r}")
+        begin = int(time.time_ns() - days * DAY_NS) if since is None else since
+        return digest.digest(self._session, begin, max_tokens)
+
+    def save_digest(self, made: Digest) -> str:
+        """Keep a digest as a note in this agent's private space, and return its path. Raises Denied if it is shared."""
+        return digest.save(self._session, made)
 
     # --- without a keyword -----------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from avm_builtin.memory import navigation, tokens
-from avm_builtin.memory.excerpts import excerpt
 from avm_builtin.memory.frames import Frame, on_one_line
+from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.recalling import frame_of, importance_of
 from vfs_core.errors import Invalid, VfsError
@@ -36,9 +36,6 @@ _IMPORTANT = 0.7
 _PER_SECTION = 10
 """Notes of a section that are looked at; of pinned ones all are."""
 _HALF_LIFE_DAYS = 30.0
-_FEW = 150
-"""Tokens that a note may take even where others wait."""
-_LEAST_TEXT = 8
 _JOINS = 4
 """Tokens more that a part may be where it meets the next."""
 _TOPICS_TOKENS = 150
@@ -72,15 +69,17 @@ def context(session: Session, max_tokens: int = 2000, step: Callable[[int], None
     topics = _topics(session, min(_TOPICS_TOKENS, max_tokens // 4))
     room = max_tokens - tokens.count(topics) - _JOINS
     parts: list[tuple[str, list[Frame]]] = []
-    seen: set[int] = set()
+    seen: set[str] = set()
     waiting = [Section(title, list(notes)) for title, notes in _sections(session, step)]
     for number, section in enumerate(waiting):
-        left = [each for each in section.notes if each.stat is not None and each.stat.id not in seen]
+        notes = [found for found in section.notes if found.path not in seen]
         others = any(each.notes for each in waiting[number + 1 :])
-        frames, used = _fitted(session, section.title, left, room // 2 if others else room, seen)
+        heading = tokens.count(_heading(section.title)) + _JOINS
+        frames = pack(_frames(session, notes), "", (room // 2 if others else room) - heading)
         if frames:
             parts.append((section.title, frames))
-            room -= used
+            seen.update(frame.path for frame in frames)
+            room -= heading + tokens.count(text_of(frames))
     text = _document(parts, topics)
     while parts and tokens.count(text) > max_tokens:
         parts[-1][1].pop()
@@ -150,29 +149,13 @@ def _is_superseded(found: Found) -> bool:
 # --- packing -------------------------------------------------------------------------------------
 
 
-def _fitted(
-    session: Session, title: str, notes: list[Found], room: int, seen: set[int]
-) -> tuple[list[Frame], int]:
-    """The notes that fit, whole where they can be, and what they take with their title; adds them to `seen`."""
-    used = tokens.count(_heading(title)) + _JOINS
-    frames: list[Frame] = []
-    for number, found in enumerate(notes):
+def _frames(session: Session, notes: Iterable[Found]) -> Iterator[Frame]:
+    for found in notes:
+        meta = json.loads(found.meta_json)
         try:
-            frame = frame_of(session, found, importance_of(meta := json.loads(found.meta_json)), meta)
+            yield frame_of(session, found, importance_of(meta), meta)
         except (VfsError, IndexError):
             continue  # moved, closed or removed since
-        bare = tokens.count(str(frame._replace(text=""))) + _JOINS
-        share = room - used - bare
-        if share < _LEAST_TEXT:
-            break
-        if number + 1 < len(notes):
-            share = min(share, max(_FEW, share // 2))
-        shown = frame._replace(text=excerpt(frame.text, "", share))
-        assert found.stat is not None
-        seen.add(found.stat.id)
-        frames.append(shown)
-        used += bare + tokens.count(shown.text)
-    return frames, used
 
 
 def _heading(title: str) -> str:
@@ -180,7 +163,7 @@ def _heading(title: str) -> str:
 
 
 def _document(parts: list[tuple[str, list[Frame]]], topics: str) -> str:
-    sections = [_heading(title) + "\n".join(map(str, frames)) for title, frames in parts]
+    sections = [_heading(title) + text_of(frames) for title, frames in parts]
     return "\n".join([*sections, topics])
 
 

@@ -9,7 +9,7 @@ from avm_builtin.search import text as analyser
 
 GAP = "[…]"
 """Stands on a line of its own where something was left out."""
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；])(?![。！？；”’」』）])|(?<=[。！？；][”’」』）])")
 _LONG_LINE = 200
 """Characters from which on a line is taken apart into sentences."""
 _MARKS = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
 
 from avm_builtin.memory import tokens
 from avm_builtin.memory.excerpts import excerpt
@@ -32,16 +33,21 @@ def pack(frames: Iterable[Frame], query: str, room: int) -> list[Frame]:
         seen.add(frame.text)
         if page.take(frame, page.room if page.room <= _FEW else max(_FEW, page.room // 2)):
             continue
-        if (
-            len(frame.text.encode()) <= _FEW
-            or tokens.count(frame.text) <= _FEW
-            or not page.take_part(frame, query)
-        ):
+        if _is_short(frame.text) or not page.take_part(frame, query):
             passed.append(frame)
         if len(passed) >= _PASSED or page.room < _LEAST_TEXT:
             break
     page.fill(query, passed)
     return page.frames
+
+
+@dataclass
+class _Lot:
+    """Frames that share one."""
+
+    first: Frame
+    parts: set[str]
+    count: int = 1
 
 
 class _Page:
@@ -50,22 +56,33 @@ class _Page:
     def __init__(self, room: int) -> None:
         self.room = room
         self.frames: list[Frame] = []
-        self._lots: dict[Hashable, tuple[list[Frame], int]] = {}
+        self._lots: dict[Hashable, _Lot] = {}
         self._cut: tuple[int, str] | None = None
 
     def take(self, frame: Frame, most: int) -> bool:
         """Show a note whole, if that takes no more than `most` tokens."""
         key = frame.shares
-        before, cost = self._lots.get(key, ([], 0)) if key is not None else ([], 0)
-        lot = [*before, frame]
-        now = tokens.count(shared(lot)) + _JOINS
-        if now - cost > min(most, self.room):
+        lot = None if key is None else self._lots.get(key)
+        cost = self._cost(frame, lot)
+        if cost > min(most, self.room):
             return False
-        if key is not None:
-            self._lots[key] = lot, now
+        if lot is not None:
+            lot.count += 1
+            lot.parts.add(frame.part)
+        elif key is not None:
+            self._lots[key] = _Lot(frame, {frame.part})
         self.frames.append(frame)
-        self.room -= now - cost
+        self.room -= cost
         return True
+
+    def _cost(self, frame: Frame, lot: _Lot | None) -> int:
+        """How many tokens more it is with the frame: by itself, or beside those that it shares a frame with."""
+        if lot is None:
+            return tokens.count(str(frame)) + _JOINS
+        if lot.count == 1:
+            return tokens.count(shared([lot.first, frame])) - tokens.count(str(lot.first))
+        line, part = tokens.count_each([f"{frame.line}\n", f"{frame.part}\n"])
+        return line if frame.part in lot.parts else line + part
 
     def take_part(self, frame: Frame, query: str) -> bool:
         """Show what of a long note is about the query, in half of the room if that is much, and say if it was."""
@@ -90,6 +107,10 @@ class _Page:
         for frame in passed:
             if self.take_part(frame, query):
                 break
+
+
+def _is_short(text: str) -> bool:
+    return len(text.encode()) <= _FEW or tokens.count(text) <= _FEW
 
 
 def text_of(frames: Iterable[Frame]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from avm_builtin.memory import tokens
 from avm_builtin.memory.frames import Frame, on_one_line
+from avm_builtin.memory.namespaces import ARCHIVE
 from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
@@ -41,10 +42,16 @@ _WEIGHTS: dict[str, tuple[float, float]] = {
 _HALF_LIFE_DAYS = 30.0
 _SUPERSEDED = 0.5
 """What is left of the score of a note that another supersedes."""
+_ARCHIVED = 0.7
+"""What is left of it where the note is archived."""
+_SUMMARISED = 0.9
+"""What is left of it where a summary says the most of it."""
 _OTHER_PROJECT = 0.9
 _NOTE_TOKENS = 20
 """As short as notes are taken to be when it is decided how many to rank."""
 _MOST = 500
+_LONG, _FRAME = 500, 150
+"""Bytes of a note that count when it is weighed what it takes, at most, and what its frame takes."""
 _REMARK = 200
 """Characters of what metadata says that stand on a heading."""
 TEXT_MAX = 1 << 20
@@ -101,11 +108,12 @@ def recall(
     ranked = seen.rank(query, wanted, "hybrid", only)
     now = time.time_ns() if seen.moment_ns is None else seen.moment_ns
     candidates = sorted(_weighed(ranked.names, strategy, now), key=lambda each: -each.score)
-    whole = filter(None, (_framed(seen, each) for each in candidates))
-    frames = pack(whole, query, max_tokens - tokens.count(_header(99, max_tokens)))
+    whole = filter(None, (_framed(seen, each) for each in _worthwhile(candidates)))
+    packed = pack(whole, query, max_tokens - tokens.count(_header(99, max_tokens)))
+    frames = sorted(packed, key=lambda each: -each.score)
     more = len(ranked.names) == wanted
     if frames:
-        text, shown = _document(frames, len(candidates), more, max_tokens)
+        text, shown = _document(frames, len(candidates), more, ranked.embedded, max_tokens)
     if not frames or not shown:
         shown, text = (
             0,
@@ -129,11 +137,35 @@ def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy, now: int
         age_days = max(0, now - moment) / DAY_NS
         recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
         score = relevance * (1 - important * (1 - importance_of(meta)) - recent * (1 - recency))
-        if meta.get("superseded_by"):
-            score *= _SUPERSEDED
+        score *= _standing(found.path, meta)
         if here and meta.get("project") not in (None, here):
             score *= _OTHER_PROJECT
         yield _Candidate(score, found, meta)
+
+
+def _standing(path: str, meta: Mapping[str, Any]) -> float:
+    """What is left of a score, by what has taken the note's place."""
+    if meta.get("superseded_by"):
+        return _SUPERSEDED
+    if _is_archived(path, meta):
+        return _ARCHIVED
+    return _SUMMARISED if meta.get("summarised_in") else 1.0
+
+
+def _is_archived(path: str, meta: Mapping[str, Any]) -> bool:
+    """Whether a note was archived, and is still where it was put."""
+    return bool(meta.get("archived_from")) and f"/{ARCHIVE}/" in path
+
+
+def _worthwhile(candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """The best one, then the others by their score for what they take: two short notes may say more than a long one."""
+
+    def worth(candidate: _Candidate) -> float:
+        assert candidate.found.stat is not None
+        taken = min(candidate.found.stat.size, _LONG) + _FRAME
+        return candidate.score / math.sqrt(taken)
+
+    return [*candidates[:1], *sorted(candidates[1:], key=worth, reverse=True)]
 
 
 def importance_of(meta: dict[str, Any]) -> float:
@@ -166,6 +198,10 @@ def frame_of(session: Session | Retrospect, found: Found, score: float, meta: Ma
         text = redact(data.decode("utf-8", "replace").strip("\n")).text
     author, by = meta.get("author"), meta.get("superseded_by")
     remarks = [f"superseded by {str(by)[:_REMARK]}"] if by else []
+    if _is_archived(path, meta):
+        remarks.append("archived")
+    if meta.get("summarised_in"):
+        remarks.append(f"summed up in {str(meta['summarised_in'])[:_REMARK]}")
     if session.moment_ns is not None:
         remarks.append(f"as of {as_datetime(session.moment_ns).astimezone():%Y-%m-%d %H:%M}")
     return Frame(
@@ -185,16 +221,23 @@ def _header(items: int, count: int) -> str:
     return f"## Relevant Memory ({items} {'item' if items == 1 else 'items'}, ~{count} tokens)\n\n"
 
 
-def _document(frames: list[Frame], matches: int, more: bool, max_tokens: int) -> tuple[str, int]:
-    """Header and as many of the frames as fit, mostly all, and how many these are."""
+def _document(
+    frames: list[Frame], matches: int, more: bool, embedded: Embedded | None, max_tokens: int
+) -> tuple[str, int]:
+    """Header and as many of the frames as fit, mostly all, and how many these are; then what is left out, and why."""
     for shown in range(len(frames), 0, -1):
         body = text_of(frames[:shown])
         text = _header(shown, tokens.count(body)) + body
         if tokens.count(text) > max_tokens:
             continue
         rest = matches - shown
-        if rest > 0:
-            longer = f"{text}\n({rest}{' or more' if more else ''} not shown)\n"
+        remarks = [f"{rest}{' or more' if more else ''} not shown"] if rest > 0 else []
+        if embedded is not None and embedded.waiting:
+            remarks.append(
+                f"{embedded.done:,} of {embedded.total:,} notes embedded, the others found by words only"
+            )
+        if remarks:
+            longer = f"{text}\n({'; '.join(remarks)})\n"
             text = longer if tokens.count(longer) <= max_tokens else text
         return text, shown
     return "", 0

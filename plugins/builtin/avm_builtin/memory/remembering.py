@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import Redacted, redact
+from avm_builtin.memory.resemblance import ALIKE, NEARLY, shingles, similarity
 from avm_builtin.search import text as analyser
 from vfs_core.errors import Conflict, Denied, Exists, Invalid, NotFound, Unsupported
 from vfs_core.path import join
@@ -30,8 +31,6 @@ _TRIES = 20
 """Names that are tried with a number; then one with random letters is taken."""
 _LOOKED_AT = 20
 """Notes that are compared with a new one: those that a search for its text finds first."""
-_ALIKE = 0.7
-"""Share of common runs of three words from which on two notes resemble each other."""
 _QUERY_CHARACTERS = 2000
 _NOT_IN_NAMES = re.compile(r"[^\w\u00b7]+|_+")
 
@@ -156,7 +155,7 @@ def _alike(session: Session, text: str, space: str) -> list[Similar]:
     """Notes of a space that say the same (1.0) or nearly so, most alike first."""
     if not session.exists(space):
         return []
-    mine = _shingles(text)
+    mine = shingles(text)
     found = []
     for name, _ in session.rank(text[:_QUERY_CHARACTERS], _LOOKED_AT, only=session.filter(under=space)).names:
         assert name.stat is not None
@@ -169,14 +168,7 @@ def _alike(session: Session, text: str, space: str) -> list[Similar]:
         if other == text:
             found.append(Similar(name.path, 1.0))
             continue
-        theirs = _shingles(other)
-        share = len(mine & theirs) / len(mine | theirs) if mine and theirs else 0.0
-        if share >= _ALIKE:
-            found.append(Similar(name.path, min(share, 0.99)))
+        share = similarity(mine, shingles(other))
+        if share >= ALIKE:
+            found.append(Similar(name.path, min(share, NEARLY)))
     return sorted(found, key=lambda each: (-each.similarity, each.path))
-
-
-def _shingles(text: str) -> frozenset[tuple[str, ...]]:
-    """The runs of three tokens in a text; of a shorter one the whole."""
-    found = analyser.tokens(text).split()
-    return frozenset(tuple(found[at : at + 3]) for at in range(max(1, len(found) - 2)))

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from avm_builtin.memory import tokens
-from avm_builtin.memory.excerpts import pieces_of, weights_of
+from avm_builtin.memory.excerpts import weights_of
 from avm_builtin.memory.frames import Frame, on_one_line
 from avm_builtin.memory.recalling import recall
+from avm_builtin.memory.sentences import sentences
 from avm_builtin.search import text as analyser
 from vfs_core.errors import Invalid
 from vfs_core.types import as_datetime
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 _NOTES = 20
 _SENTENCES = 4
 """Sentences of one note at most."""
-_LONGEST = 400
-"""Characters of a sentence that are shown."""
 
 
 class _Extract(NamedTuple):
@@ -61,15 +60,14 @@ def synthesize(session: Session, topic: str, max_tokens: int = 4000) -> str:
 def _extracts(frames: tuple[Frame, ...], topic: str) -> Iterator[_Extract]:
     seen: set[str] = set()
     for source, frame in enumerate(frames):
-        pieces = [" ".join(piece.split()) for piece in pieces_of(frame.text, 0)]
+        pieces = sentences(frame.text)
         weights = weights_of(pieces, topic)
         best = sorted(range(len(pieces)), key=lambda at: (-weights[at], at))[:_SENTENCES]
         for at in sorted(best):
-            text = on_one_line(pieces[at].strip("#>*- `\t"))[:_LONGEST]
-            same = analyser.tokens(text)
-            if weights[at] and same and same not in seen:
+            same = analyser.tokens(pieces[at])
+            if weights[at] and same not in seen:
                 seen.add(same)
-                yield _Extract(weights[at], source, at, text)
+                yield _Extract(weights[at], source, at, pieces[at])
 
 
 def _document(heading: str, frames: tuple[Frame, ...], chosen: list[_Extract]) -> str:

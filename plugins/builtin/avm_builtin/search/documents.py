@@ -7,23 +7,28 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
+from avm_builtin.search.contents import text_of
 from avm_builtin.search.text import MAX_TEXT, tokens
 from vfs_core.meta import tags_of
 from vfs_core.path import split
 from vfs_core.storage import Found
 from vfs_core.types import Kind
 
+_TITLE_WEIGHT, _TAGS_WEIGHT = 3, 2
+"""How often each word of name and title, and of the tags, counts: who names or tags a note says what it is about."""
+
 
 class Document(NamedTuple):
-    """One name of a file as it is indexed: three texts made of tokens, and the tags as they are.
+    """One name of a file as it is indexed: its words, tokens as often as they weigh, and the tags as they are.
 
-    In `labels` each tag stands between line ends, which no tag contains.
+    In `labels` each tag stands between line ends, which no tag contains. `length` counts the tokens of the body,
+    `size` all of `words`.
     """
 
-    title: str
-    body: str
-    tags: str
+    words: str
     labels: str
+    length: int
+    size: int
 
 
 def is_file(found: Found) -> bool:
@@ -42,19 +47,23 @@ def document(found: Found, body: str) -> Document:
     title = json.loads(found.meta_json).get("title") if '"title"' in found.meta_json else None
     titles = [split(found.path)[1], title] if isinstance(title, str) else [split(found.path)[1]]
     tags = tags_of(found.meta_json)
-    return Document(_joined(titles), body, _joined(tags), "".join(f"\n{tag}\n" for tag in tags))
+    title, labels = _joined(titles), _joined(tags)
+    length = _count(body)
+    return Document(
+        " ".join((*[title] * _TITLE_WEIGHT, body, *[labels] * _TAGS_WEIGHT)),
+        "".join(f"\n{tag}\n" for tag in tags),
+        length,
+        _TITLE_WEIGHT * _count(title) + length + _TAGS_WEIGHT * _count(labels),
+    )
 
 
 def body_tokens(data: bytes) -> str:
     """The tokens of a content's first MAX_TEXT bytes, or none where that is not UTF-8."""
-    head = data[:MAX_TEXT]
-    try:
-        return _joined((head.decode(),))
-    except UnicodeDecodeError as error:
-        if len(data) > MAX_TEXT and error.end >= len(head) and len(head) - error.start < 4:
-            # Not wrong, only cut in the middle of a character.
-            return _joined((head[: error.start].decode(),))
-        return ""
+    return tokens(text_of(data, MAX_TEXT))
+
+
+def _count(words: str) -> int:
+    return words.count(" ") + 1 if words else 0
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -99,12 +99,16 @@ class SideFile:
     def reading(self) -> Iterator[apsw.Connection | None]:
         """The connection to read by, for one thread at a time; None while there is no usable file.
 
-        Raises StoreBusy, and Damaged where that shows; the file then counts as unusable for everybody.
+        Raises StoreBusy, and Damaged where that shows; the file then counts as unusable for everybody. A Damaged
+        from within, of what belongs to the file, is one of the file.
         """
         here = self._here()
         with here.read_lock:
             try:
                 yield self._reader(here)
+            except Damaged:
+                self._condemn(here)
+                raise
             except (apsw.CorruptError, apsw.NotADBError) as error:
                 self._condemn(here)
                 raise self._translated(here, error) from error
@@ -284,6 +288,17 @@ class SideFile:
         if isinstance(error, apsw.ReadOnlyError):
             return ReadOnly(f"{path} cannot be written ({error})")
         return StoreError(f"{path} cannot be used ({error})")
+
+
+@contextmanager
+def one_moment(connection: apsw.Connection) -> Iterator[None]:
+    """Statements in here read the same commit."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 _files: weakref.WeakSet[SideFile] = weakref.WeakSet()

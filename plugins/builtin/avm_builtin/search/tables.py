@@ -1,53 +1,78 @@
-"""The tables of the FTS5 side file, and how documents get into them and out.
+"""The tables of the side file, and how documents get into them and out.
 
-A contentless FTS5 table that is fed ready-made tokens, one document for each *name* of a file, and
-the visibility class of each directory. A document says which directory it is in, so a share or a
-chmod of a directory changes rows of directories and not one document. Every function here works in
-the transaction of its caller.
+One document for each *name* of a file, and the visibility class of each directory. A document says which directory it
+is in, so a share or a chmod of a directory changes rows of directories and not one document. Its id is never used
+again. The words of a document are in a contentless FTS5 table that is fed ready-made tokens, or, where the id is not
+above `Held.upto`, in the engine (engine.py); of what the engine still has and is no more, `gone` has the ids.
+Every function here works in the transaction of its caller. Not here: searching.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import apsw
 
 from avm_builtin.search import documents
 from avm_builtin.search import text as analyser
+from avm_builtin.search.contents import by_node, with_contents
+from avm_builtin.search.documents import Document
 from vfs_core.errors import NotADirectory
 from vfs_core.journal import Cursor
 from vfs_core.path import is_within, split
 from vfs_core.storage import Found, Store
 
 APPLICATION = 0x41564D49  # "AVMI"
-_LAYOUT = 2
+_LAYOUT = 3
 VERSION = _LAYOUT << 16 | analyser.VERSION
 
 SCHEMA = """
 CREATE TABLE cursor (id INTEGER PRIMARY KEY CHECK (id = 1), store_uuid TEXT, sequence INTEGER, chain BLOB);
 -- The directories that hold documents, with the class of what is in them.
 CREATE TABLE directory (id INTEGER PRIMARY KEY, within INTEGER NOT NULL);
--- One row for each name of a file; its id is the rowid in `words`.
+-- One row for each name of a file; its id is what its words are kept by.
 CREATE TABLE document (
-    id INTEGER PRIMARY KEY, node INTEGER NOT NULL, directory INTEGER NOT NULL, name TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, node INTEGER NOT NULL, directory INTEGER NOT NULL, name TEXT NOT NULL,
     own INTEGER NOT NULL, stamp INTEGER NOT NULL, labels TEXT NOT NULL,
     length INTEGER NOT NULL, -- tokens of the body
+    size INTEGER NOT NULL, -- tokens as they are indexed
     UNIQUE (node, directory, name));
 -- The tokenizer `ascii` takes every byte above 127 as part of a token and folds ASCII only:
 -- it leaves our tokens as they are, which no version of `unicode61` and its tables promises.
 CREATE VIRTUAL TABLE words USING fts5 (
-    title, body, tags, content='', contentless_delete=1, tokenize="ascii tokenchars '_'");
+    tokens, content='', contentless_delete=1, tokenize="ascii tokenchars '_'");
 -- Merging whenever a tenth is deleted, the default, was 100 of the 160 us of an update among 10,000 notes.
-INSERT INTO words(words, rank) VALUES ('deletemerge', 40)
+INSERT INTO words(words, rank) VALUES ('deletemerge', 40);
+-- Each token, one by one.
+CREATE VIRTUAL TABLE instance USING fts5vocab (words, instance);
+-- What is in the engine: where it is, the last document, its last commit, its documents and their tokens.
+CREATE TABLE held (
+    id INTEGER PRIMARY KEY CHECK (id = 1), place TEXT NOT NULL, upto INTEGER NOT NULL, stamp INTEGER NOT NULL,
+    documents INTEGER NOT NULL, tokens INTEGER NOT NULL);
+INSERT INTO held VALUES (1, '', 0, 0, 0, 0);
+CREATE TABLE gone (id INTEGER PRIMARY KEY)
 """
 
 _NODES = 500
 """Nodes looked up at a time."""
-_BATCH_BYTES = 8 << 20
-"""Content held in memory at a time, unless one file is larger."""
-_MAX_FILE = 64 << 20
-"""Bytes of a file above which its name and tags are indexed and its content is not even read."""
+
+Put: TypeAlias = Callable[[int, int, Document], object]
+"""Keeps the words of a new document: its id, its directory, and what it is."""
+
+
+class Held(NamedTuple):
+    """What the engine holds: documents up to the id `upto`, in the directory `place` ('': there is no engine).
+
+    `stamp` tells its commits apart. `documents` and `tokens` count what was put in, also what is gone since.
+    """
+
+    place: str = ""
+    upto: int = 0
+    stamp: int = 0
+    documents: int = 0
+    tokens: int = 0
 
 
 def cursor(connection: apsw.Connection) -> Cursor | None:
@@ -61,35 +86,131 @@ def commit_cursor(connection: apsw.Connection, position: Cursor) -> None:
     connection.execute("REPLACE INTO cursor VALUES (1, ?, ?, ?)", position)
 
 
-def fill(connection: apsw.Connection, store: Store) -> Iterator[int]:
-    """Index every file of the store from nothing; yields now and then how many are done."""
+def held(connection: apsw.Connection) -> Held:
+    """What the engine holds."""
+    rows: Iterator[tuple[str, int, int, int, int]] = connection.execute(
+        "SELECT place, upto, stamp, documents, tokens FROM held"
+    )
+    return Held(*next(rows))
+
+
+def hold(connection: apsw.Connection, holding: Held) -> None:
+    """Say what the engine holds; nothing of it is in `words` or `gone` any more."""
+    if connection.execute("SELECT EXISTS (SELECT 1 FROM document WHERE id > ?)", (holding.upto,)).get:
+        connection.execute("DELETE FROM words WHERE rowid <= ?", (holding.upto,))
+    else:
+        connection.execute("INSERT INTO words(words) VALUES ('delete-all')")
+    connection.execute("DELETE FROM gone")
+    connection.execute("REPLACE INTO held VALUES (1, ?, ?, ?, ?, ?)", holding)
+
+
+def all_held(connection: apsw.Connection, place: str, stamp: int) -> Held:
+    """What it is if the engine holds every document."""
+    rows: Iterator[tuple[int, int, int]] = connection.execute(
+        "SELECT coalesce(max(id), 0), count(*), coalesce(sum(size), 0) FROM document"
+    )
+    upto, count, tokens = next(rows)
+    return Held(place, upto, stamp, count, tokens)
+
+
+def indexed(connection: apsw.Connection, nodes: Sequence[int]) -> set[int]:
+    """Which of the nodes have a document."""
+    rows: Iterator[tuple[int]] = connection.execute(
+        "SELECT DISTINCT node FROM document WHERE node IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(nodes)),),
+    )
+    return {node for (node,) in rows}
+
+
+def waiting(connection: apsw.Connection) -> int:
+    """How many documents are not in the engine."""
+    count: int = connection.execute("SELECT count(*) FROM words_docsize").get
+    return count
+
+
+def gone(connection: apsw.Connection) -> list[int]:
+    """The documents that the engine has and that are no more."""
+    return [id for (id,) in connection.execute("SELECT id FROM gone")]
+
+
+def put_words(connection: apsw.Connection) -> Put:
+    """What keeps words in the FTS5 table."""
+
+    def put(id: int, directory: int, document: Document) -> None:
+        connection.execute("INSERT INTO words (rowid, tokens) VALUES (?, ?)", (id, document.words))
+
+    return put
+
+
+def clear(connection: apsw.Connection) -> None:
+    """Take everything out."""
     connection.execute("INSERT INTO words(words) VALUES ('delete-all')")
     connection.execute("DELETE FROM document; DELETE FROM directory")
+    hold(connection, Held())
+
+
+def fill(connection: apsw.Connection, store: Store, put: Put) -> Iterator[int]:
+    """Index every file of the store into empty tables; yields now and then how many are done."""
     done = after = 0
-    while page := _by_node(store.scan(after, _NODES)):
+    while page := by_node(store.scan(after, _NODES)):
         after = max(page)
         files = {node: names for node, names in page.items() if documents.is_file(names[0])}
-        _index(connection, store, files)
+        for present in with_contents(store, files):
+            _add(connection, present, put)
         done += len(files)
         yield done
-    connection.execute("INSERT INTO words(words) VALUES ('optimize')")
 
 
 def refresh(connection: apsw.Connection, store: Store, nodes: Sequence[int]) -> dict[int, str]:
     """Make the documents of these nodes what the nodes are now; the paths of those that are directories."""
     directories: dict[int, str] = {}
+    put = put_words(connection)
     for start in range(0, len(nodes), _NODES):
         chunk = nodes[start : start + _NODES]
-        present = _by_node(store.nodes(chunk))
+        present = by_node(store.nodes(chunk))
         files = {node: names for node, names in present.items() if documents.is_file(names[0])}
-        _remove(connection, [node for node in chunk if node not in files])
-        _index(
-            connection, store, {n: names for n, names in files.items() if not _settle(connection, n, names)}
-        )
+        changed = {n: names for n, names in files.items() if not _settle(connection, n, names)}
+        # First all that go, then all that come: FTS5 writes a segment whenever a row id is below the last one.
+        _remove(connection, [node for node in chunk if node in changed or node not in files])
+        for named in with_contents(store, changed):
+            _add(connection, named, put)
         for node, names in present.items():
             if names[0].stat is not None and names[0].stat.is_directory:
                 directories[node] = names[0].path
     return directories
+
+
+def hand_over(connection: apsw.Connection, store: Store, put: Put) -> Held:
+    """Put the words of all documents that are not in the engine, as they were indexed; what it then holds.
+
+    A node that is not any more what was indexed is indexed anew instead, into the FTS5 table.
+    """
+    before = held(connection)
+    expected: dict[int, dict[tuple[int, str, int], int]] = {}
+    upto = before.upto
+    rows: Iterator[tuple[int, int, int, str, int]] = connection.execute(
+        "SELECT id, node, directory, name, stamp FROM document WHERE id > ? ORDER BY id", (before.upto,)
+    )
+    for upto, node, directory, name, stamp in rows:
+        expected.setdefault(node, {})[directory, name, stamp] = upto
+    count, tokens, other = before.documents, before.tokens, []
+    for start in range(0, len(nodes := list(expected)), _NODES):
+        chunk = nodes[start : start + _NODES]
+        files = by_node(store.nodes(chunk))
+        other += [node for node in chunk if node not in files]
+        for present in with_contents(store, files):
+            for node, names in present.items():
+                ids = expected[node]
+                if ids.keys() != {_key(found) for found in names}:
+                    other.append(node)
+                    continue
+                body = documents.body_tokens(names[0].data)
+                for found in names:
+                    document = documents.document(found, body)
+                    put(ids[_key(found)], found.parent, document)
+                    count, tokens = count + 1, tokens + document.size
+    refresh(connection, store, other)
+    return Held(before.place, upto, before.stamp, count, tokens)
 
 
 def reclassify(connection: apsw.Connection, store: Store, paths: Iterable[str]) -> None:
@@ -117,14 +238,6 @@ def reclassify(connection: apsw.Connection, store: Store, paths: Iterable[str]) 
 # --- nodes and their names -----------------------------------------------------------------------
 
 
-def _by_node(names: Iterable[Found]) -> dict[int, list[Found]]:
-    grouped: dict[int, list[Found]] = {}
-    for found in names:
-        if found.stat is not None:
-            grouped.setdefault(found.stat.id, []).append(found)
-    return grouped
-
-
 def _pages(store: Store, path: str) -> Iterator[Sequence[Found]]:
     """The entries of a directory, by pages; none if it has gone meanwhile (that change is still to come)."""
     after, more = "", True
@@ -139,12 +252,17 @@ def _pages(store: Store, path: str) -> Iterator[Sequence[Found]]:
         after = split(entries[-1].path)[1]
 
 
+def _key(found: Found) -> tuple[int, str, int]:
+    """What tells a name as it is from others, and from what it was."""
+    return found.parent, split(found.path)[1], documents.stamp(found)
+
+
 def _settle(connection: apsw.Connection, node: int, names: Sequence[Found]) -> bool:
     """Whether nothing that is indexed of a node has changed but its class, which is then set."""
     rows = connection.execute(
         "SELECT directory, name, stamp FROM document WHERE node = ?", (node,)
     ).fetchall()
-    if set(rows) != {(found.parent, split(found.path)[1], documents.stamp(found)) for found in names}:
+    if set(rows) != {_key(found) for found in names}:
         return False
     own = names[0].own
     connection.execute("UPDATE document SET own = ? WHERE node = ? AND own != ?", (own, node, own))
@@ -154,40 +272,16 @@ def _settle(connection: apsw.Connection, node: int, names: Sequence[Found]) -> b
 # --- documents -----------------------------------------------------------------------------------
 
 
-def _index(connection: apsw.Connection, store: Store, files: Mapping[int, Sequence[Found]]) -> None:
-    """Replace the documents of these files, reading no more content at a time than memory bears."""
-    batch: list[int] = []
-    size = 0
-    for node, names in files.items():
-        length = names[0].stat.size if names[0].stat is not None else 0
-        if length > _MAX_FILE:
-            _replace(connection, [node], {node: names})
-            continue
-        if batch and size + length > _BATCH_BYTES:
-            _replace(connection, batch, _by_node(store.nodes(batch, content=True)))
-            batch, size = [], 0
-        batch.append(node)
-        size += length
-    if batch:
-        _replace(connection, batch, _by_node(store.nodes(batch, content=True)))
-
-
-def _replace(
-    connection: apsw.Connection, nodes: Sequence[int], present: Mapping[int, Sequence[Found]]
-) -> None:
-    """Put one document for each of the present names in the place of all that there are of these nodes.
-
-    First all that go, then all that come: FTS5 writes a segment whenever a row id is below the last one.
-    """
-    _remove(connection, nodes)
+def _add(connection: apsw.Connection, present: Mapping[int, Sequence[Found]], put: Put) -> None:
+    """Add a document for each of these names."""
     for node, names in present.items():
         body = documents.body_tokens(names[0].data)
-        length = body.count(" ") + 1 if body else 0
         for found in names:
             _set_class(connection, found)
             document = documents.document(found, body)
             connection.execute(
-                "INSERT INTO document (node, directory, name, own, stamp, labels, length) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO document (node, directory, name, own, stamp, labels, length, size)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     node,
                     found.parent,
@@ -195,21 +289,29 @@ def _replace(
                     found.own,
                     documents.stamp(found),
                     document.labels,
-                    length,
+                    document.length,
+                    document.size,
                 ),
             )
-            connection.execute(
-                "INSERT INTO words (rowid, title, body, tags) VALUES (?, ?, ?, ?)",
-                (connection.last_insert_rowid(), document.title, document.body, document.tags),
-            )
+            put(connection.last_insert_rowid(), found.parent, document)
 
 
 def _remove(connection: apsw.Connection, nodes: Sequence[int]) -> None:
-    those = "(SELECT id FROM document WHERE node IN (SELECT value FROM json_each(?)))"
-    bindings = (json.dumps(nodes),)
-    if nodes and connection.execute(f"SELECT EXISTS {those}", bindings).get:
-        connection.execute(f"DELETE FROM words WHERE rowid IN {those}", bindings)
-        connection.execute(f"DELETE FROM document WHERE id IN {those}", bindings)
+    if not nodes:
+        return
+    rows: Iterator[tuple[int]] = connection.execute(
+        "DELETE FROM document WHERE node IN (SELECT value FROM json_each(?)) RETURNING id",
+        (json.dumps(nodes),),
+    )
+    removed = [id for (id,) in rows]
+    if removed:
+        upto = held(connection).upto
+        # What is in the engine is a row of neither, and the other way round.
+        connection.execute(
+            "DELETE FROM words WHERE rowid IN (SELECT value FROM json_each(?))",
+            (json.dumps([id for id in removed if id > upto]),),
+        )
+        connection.executemany("INSERT INTO gone VALUES (?)", [(id,) for id in removed if id <= upto])
 
 
 def _set_class(connection: apsw.Connection, found: Found) -> None:

@@ -27,6 +27,8 @@ MAX_TERMS = 64
 """Distinct terms that are taken from a query, from its beginning; the rest is ignored."""
 MAX_QUERY = 100_000
 """Characters of a query that are looked at."""
+_SHORT = 1000
+"""Characters of a query up to which it is worth remembering what it looks for: a search and each snippet ask."""
 MAX_TEXT = 1 << 20
 """Characters of a text, and bytes of a file, that are looked at; no note is longer."""
 MAX_TOKEN = 128
@@ -48,6 +50,7 @@ _LETTER = rf"[^\W{_UNSPACED}]"
 _RUN = re.compile(rf"({_LETTER}+(?:[{_INSIDE}]{_LETTER}*)*)|([{_UNSPACED}]+)")
 _ASCII_WORD = re.compile(rf"([A-Za-z0-9_]{{1,{MAX_TOKEN}}})[A-Za-z0-9_]*")
 _DROPPED = re.compile(r"[\u00ad\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670\u200c\u200d\ufe00-\ufe0f]")
+_CHANGED = frozenset({"die", "lie", "tie"})
 _HUMP = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 _BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
@@ -97,6 +100,11 @@ def terms(query: str) -> tuple[Term, ...]:
     `word*` looks for all that begins with `word`. Nothing else is an operator. Stop words are dropped
     unless nothing else is there. The first MAX_TERMS distinct terms count.
     """
+    return _terms(query) if len(query) <= _SHORT else _terms.__wrapped__(query)
+
+
+@lru_cache(maxsize=1 << 10)
+def _terms(query: str) -> tuple[Term, ...]:
     found: dict[Term, None] = {}
     stopped: dict[Term, None] = {}
     for run, is_word, starred in _runs(normalize("NFKC", query[:MAX_QUERY])):
@@ -123,7 +131,9 @@ def snippet(text: str, query: str, width: int = 160) -> str:
     Whitespace and control characters become single spaces; `…` stands where something was cut, and
     counts. Without a word of the query in it, the beginning.
     """
-    line = _BLANK.sub(" ", text[:MAX_TEXT]).strip()
+    line = " ".join(text[:MAX_TEXT].split())
+    if not line.isprintable():
+        line = _BLANK.sub(" ", line).strip()
     if len(line) <= width:
         return line
     if width < 3:
@@ -212,6 +222,7 @@ def _hits(line: str, wanted: tuple[Term, ...]) -> Iterator[tuple[int, int, Term]
     """Where terms stand in a text, in order: (start, end, term)."""
     exact = {term.text: term for term in wanted if not term.prefix}
     prefixes = [term for term in wanted if term.prefix]
+    runs = _likely_words(line, wanted) if line.isascii() else _RUN.finditer(line)
 
     def hit_by(run: str) -> Term | None:
         for token in _forms(run):
@@ -222,7 +233,7 @@ def _hits(line: str, wanted: tuple[Term, ...]) -> Iterator[tuple[int, int, Term]
 
     # Most words are no hit: those are passed over at the least cost.
     idle = not prefixes and exact.keys().isdisjoint
-    for match in _RUN.finditer(line):
+    for match in runs:
         run = match.group()
         if match.lastindex == 1:
             if idle and idle(_forms(run)):
@@ -242,6 +253,34 @@ def _hits(line: str, wanted: tuple[Term, ...]) -> Iterator[tuple[int, int, Term]
             term = exact.get(pair) or next((p for p in prefixes if pair.startswith(p.text)), None)
             if term is not None:
                 yield start + index, start + index + (1 if term.prefix else 2), term
+
+
+def _likely_words(line: str, wanted: tuple[Term, ...]) -> Iterator[re.Match[str]]:
+    """The words of an ASCII text that have the beginning of a term in them: all that can be hits, and few others."""
+    beginnings = _beginnings(wanted)
+    low, end = line.lower(), 0
+    while found := beginnings.search(low, end):
+        start = found.start()
+        while start > end and (low[start - 1].isalnum() or low[start - 1] == "_"):
+            start -= 1
+        match = _RUN.match(line, start)
+        assert match is not None
+        yield match
+        end = match.end()
+
+
+@lru_cache(maxsize=1 << 8)
+def _beginnings(wanted: tuple[Term, ...]) -> re.Pattern[str]:
+    """What a word begins with, or a part of it, that becomes one of the terms.
+
+    The stemmer changes nothing in the first letters but what `dying` and the like become, and a last `y`.
+    """
+    heads = {
+        term.text[:1] if term.text in _CHANGED else term.text[: min(3, max(1, len(term.text) - 1))]
+        for term in wanted
+        if term.text.isascii()
+    }
+    return re.compile("|".join(map(re.escape, sorted(heads))) or "(?!)")
 
 
 @lru_cache(maxsize=1 << 15)

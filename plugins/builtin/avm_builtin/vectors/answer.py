@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avm_builtin.vectors.products import products
-from avm_builtin.vectors.scales import standardised
+from avm_builtin.vectors.scales import standardised, usual
 from avm_builtin.vectors.seen import Seen
 from avm_builtin.vectors.state import Entries
 from vfs_core.semantic import Answer, Near
@@ -35,9 +35,10 @@ _SHARE = 0.3
 class Compared(Answer):
     """An answer as of one moment."""
 
-    def __init__(self, entries: Entries, query: Scores, seen: Seen) -> None:
-        """`seen` says which of the entries the agent sees."""
+    def __init__(self, entries: Entries, query: Scores, seen: Seen, model: str, scale: str) -> None:
+        """`seen` says which of the entries the agent sees, `model` is the fingerprint, `scale` that of the query."""
         self._of = entries
+        self._model, self._query_scale = model, scale
         self._query = query
         self._seen = seen
         self._samples: dict[int, Scores] = {}
@@ -134,7 +135,8 @@ class Compared(Answer):
         scales = self._of.scale[entries]
         for scale in np.unique(scales).tolist():
             those = scales == scale
-            result[those] = standardised(raw[those], self._sample(scale))
+            known = usual(self._model, self._query_scale, self._of.scales.get(scale, ""))
+            result[those] = standardised(raw[those], self._sample(scale), known)
         return result
 
     def _sample(self, scale: int) -> Scores:

@@ -66,7 +66,10 @@ class VectorIndex(SemanticIndex):
         query = self._encoded(text)
         with self._lock:
             state = self._present()
-            return Compared(state.entries(), query, state.seen(visible))
+            scale = self.context.embedder.scale(text)
+            return Compared(
+                state.entries(), query, state.seen(visible), self.context.embedder.fingerprint, scale
+            )
 
     def embedded(self, visible: Visible) -> Embedded:
         """As the contract says."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from avm_builtin.vectors.scales import SAMPLE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
     Codes = NDArray[np.int32]
 
-_SAMPLE = 2_000
-"""Parts of a scale that others are compared against."""
 _ODD, _OTHER_ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 
@@ -53,8 +53,8 @@ class Seen:
         hashes = self._node[entries].astype(np.uint64) * _ODD
         hashes ^= self._start[entries].astype(np.uint64) * _OTHER_ODD
         hashes = (hashes ^ hashes >> np.uint64(29)) * _ODD
-        if len(entries) > _SAMPLE:
-            few = np.argpartition(hashes, _SAMPLE)[:_SAMPLE]
+        if len(entries) > SAMPLE:
+            few = np.argpartition(hashes, SAMPLE)[:SAMPLE]
             entries, hashes = entries[few], hashes[few]
         drawn: Numbers = entries[np.argsort(hashes, kind="stable")]
         return drawn

@@ -7,7 +7,7 @@ from the side file. A node that was touched is struck out and taken in anew, so 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
@@ -69,7 +69,7 @@ class Entries(NamedTuple):
 
     The columns have one item for each entry: `row` is the number of its vector, those of the base before those of the
     tail; `node` whose part it is, `start` and `length` where in the body, `scale` a number of the table of scales;
-    `directory` a place in `directories`. Of the base they are in the order of `row` and of `node`.
+    `directory` a place in `directories`, `scales` their names. Of the base they are in the order of `row` and `node`.
     """
 
     row: Numbers
@@ -79,6 +79,7 @@ class Entries(NamedTuple):
     scale: Codes
     directory: Codes
     directories: Sequence[int]
+    scales: Mapping[int, str]
     base: Opened | None
     base_count: int
     """How many of the entries are of the base."""
@@ -128,6 +129,7 @@ class State:
         self._directories = _Codes()
         self._owns = _Codes()
         self._within: dict[int, int] = {}
+        self._scales: dict[int, str] = {}
         self._seen: dict[int, tuple[Visible, Seen]] = {}
 
     # --- what there is ---------------------------------------------------------------------------
@@ -139,6 +141,7 @@ class State:
         return Entries(
             **columns,
             directories=self._directories.ids,
+            scales=self._scales,
             base=self._base,
             base_count=self._base_count,
             tail=tail,
@@ -237,6 +240,8 @@ class State:
             "SELECT id, within FROM directory WHERE revision > ?", (after,)
         )
         self._within.update(pairs)
+        names: Iterator[tuple[int, str]] = connection.execute("SELECT id, name FROM scale")
+        self._scales = dict(names)
 
     def _add(self, rows: Iterable[tuple[int, int, int, int, int, int, int, bytes]]) -> None:
         """Take in entries with their vectors; several entries of one part share one."""

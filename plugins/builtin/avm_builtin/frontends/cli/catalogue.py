@@ -37,6 +37,10 @@ COMMANDS = (
     CommandSpec("context", _COMMANDS + "beginning:context", "What to know when a session starts", MEMORY),
     CommandSpec("pin", _COMMANDS + "beginning:pin", "Have notes in every context", MEMORY),
     CommandSpec("unpin", _COMMANDS + "beginning:unpin", "Not any more", MEMORY),
+    CommandSpec(
+        "consolidate", _COMMANDS + "consolidating:consolidate", "Merge, sum up and archive old notes", MEMORY
+    ),
+    CommandSpec("digest", _COMMANDS + "digesting:digest", "What happened in the last day", MEMORY),
     CommandSpec("topics", _COMMANDS + "navigating:topics", "What there is, by category and tag", MEMORY),
     CommandSpec("browse", _COMMANDS + "navigating:browse", "The tree with counts, or what matches", MEMORY),
     CommandSpec("fetch", _COMMANDS + "navigating:fetch", "Several notes within a budget of tokens", MEMORY),

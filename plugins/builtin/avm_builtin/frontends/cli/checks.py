@@ -172,6 +172,8 @@ def _store(app: App) -> Iterator[Finding]:
                 else "up to date"
             )
             yield Finding("index", OK, f"{kernel.config.search.backend}, {state}")
+        if advice := kernel.search_backend().advice():
+            yield Finding("index", WARN, *advice.split(": ", 1))
         yield from _index(app)
     except (VfsError, OSError) as error:
         yield Finding("store", FAIL, describe(error), "")

@@ -295,6 +295,8 @@ class Unit:
             details = {**(details or {}), journal.UNDOES: self.marks.undoing}
         if self.marks.attributed is not None:
             details = {**(details or {}), journal.ATTRIBUTED: dict(self.marks.attributed)}
+        if self.marks.part_of is not None:
+            details = {**(details or {}), journal.RUN: self.marks.part_of}
         text = None if details is None else json.dumps(details, sort_keys=True, ensure_ascii=False)
         sequence, now = self.sequence + 1, self.now
         salt, door = self._salt(), origin.door

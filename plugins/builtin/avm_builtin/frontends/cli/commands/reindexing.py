@@ -24,7 +24,7 @@ def reindex(app: App, anew: bool) -> None:
         put_json({"indexed": 0, "embedded": 0}) if app.as_json else put("there is no store yet")
         return
     with Progress("notes") as progress:
-        for runner in kernel.derived():
+        for runner in (*kernel.derived(), *kernel.followers()):
             if anew:
                 runner.rebuild_anew(progress.reach)
             runner.catch_up(_PATIENCE, progress.reach)

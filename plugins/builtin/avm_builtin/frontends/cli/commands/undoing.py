@@ -20,14 +20,23 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--since", type=Moment(), metavar="TIME", help="Everything since then: 2h, 2026-03-20T14:30.")
 @click.option("--by", "by", type=AgentName(), help="Only what this agent changed (with --since).")
+@click.option(
+    "--run", "run", metavar="RUN", help="Everything that a run did: 'avm consolidate' names its own."
+)
 @click.option("--steps", type=click.IntRange(min=1), default=1, show_default=True, help="How many changes.")
 @click.option("-n", "--dry-run", is_flag=True, help="Only say what would be undone.")
 @click.argument("path", type=NotePath(), required=False)
 @click.pass_context
 def undo(
-    context: click.Context, since: int | None, by: str | None, steps: int, dry_run: bool, path: str | None
+    context: click.Context,
+    since: int | None,
+    by: str | None,
+    run: str | None,
+    steps: int,
+    dry_run: bool,
+    path: str | None,
 ) -> None:
-    """Take back the last change of the note at PATH, or all changes since a time, below PATH or by an agent.
+    """Take back the last change of the note at PATH, all changes since a time (below PATH, by an agent), or a run.
 
     What others have changed since stays and is reported. An undo is a change like any other: nothing is lost, and
     undoing again goes one change further back.
@@ -36,12 +45,13 @@ def undo(
     avm undo plan.md                        the last change; a removed note comes back
     avm undo projects --since 1h            a whole tree
     avm undo --by codex --since yesterday   what one agent did, wherever you may change it
+    avm undo --run 4711-9f2c1a              what one consolidation did
     """
     app = context.find_object(App)
     assert app is not None
-    if path is None and since is None:
+    if path is None and since is None and run is None:
         raise click.UsageError("name a note, or a time with --since: avm undo --by codex --since 1h")
-    report = app.session.undo(path, agent=by, since=since, steps=steps, dry_run=dry_run)
+    report = app.session.undo(path, agent=by, since=since, run=run, steps=steps, dry_run=dry_run)
     if app.as_json:
         put_json(
             {
