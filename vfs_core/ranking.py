@@ -97,10 +97,11 @@ def meant(query: str, hits: Iterable[Found]) -> str:
     return question(query).without(authors) if authors else query
 
 
-def rank(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
+def rank(query: str, candidates: Sequence[Candidate], others: Sequence[float] = ()) -> list[Scored]:
     """The candidates in their final order, with scores that fall. Of equals, the one that came first stays so.
 
     The first score is about the probability that the first is what was asked for; the others fall from there.
+    `others` are the scores by words of what matches behind the candidates, as far as they are known.
     """
     asked = question(query)
     names = cache(asked.names)
@@ -111,17 +112,22 @@ def rank(query: str, candidates: Sequence[Candidate]) -> list[Scored]:
     order = sorted(range(len(final)), key=lambda index: -final[index])
     meant = sum(each.meaning is not None for each in candidates)
     few = 0 < meant < _FEW and candidates[order[0]].words == 0
-    scores = confidence.scores([final[index] for index in order], _CHANCE if few else 0.0)
-    return [(candidates[index].found, score) for index, score in zip(order, scores, strict=True)]
+    evidence = [*(final[index] for index in order), *map(_odds, others)]
+    scores = confidence.scores(evidence, _CHANCE if few else 0.0)
+    return [(candidates[index].found, score) for index, score in zip(order, scores, strict=False)]
 
 
 def _evidence(candidate: Candidate) -> float:
     """Odds, which add up: a sum under a half-way curve, as backends give, is that sum again as odds."""
-    words = min(candidate.words, _CERTAIN)
-    odds = words / (1 - words)
+    odds = _odds(candidate.words)
     if candidate.meaning is None or candidate.meaning <= _USUAL:
         return odds
     return odds + _MEANING * (candidate.meaning - _USUAL)
+
+
+def _odds(score: float) -> float:
+    score = min(score, _CERTAIN)
+    return score / (1 - score)
 
 
 def _gathered(contexts: Sequence[_Context], alone: Sequence[float]) -> list[float]:

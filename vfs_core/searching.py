@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 from vfs_core import neighbours, ranking
@@ -177,12 +177,22 @@ def rank(session: Session, query: str, limit: int, mode: Mode, only: Filter) -> 
 
 
 def _by_words(session: Session, query: str, limit: int, only: Filter) -> tuple[list[ranking.Scored], int]:
+    judge = session.judge
     matches, behind = _matches(session, query, limit, only)
-    return best(query, limit, _checked(session.judge, matches, max(limit, _PAGE), only.keeps)), behind
+    first = list(islice(first_of_each(matches), ranking.DEPTH))
+    checked = _checked(judge, chain(first, matches), max(limit, _PAGE), only.keeps)
+    # Where classes say all, the scores of the others tell how the evidence falls, without looking them up.
+    others = [score for _, score in first] if judge.sees_by_class and only == EVERYTHING else []
+    return best(query, limit, checked, others), behind
 
 
-def best(query: str, limit: int, checked: Iterator[tuple[Found | None, float]]) -> list[ranking.Scored]:
-    """The first `limit` of what an index gives for the words of a query, in order; None stands for what is not kept."""
+def best(
+    query: str, limit: int, checked: Iterator[tuple[Found | None, float]], others: Sequence[float] = ()
+) -> list[ranking.Scored]:
+    """The first `limit` of what an index gives for the words of a query, in order; None stands for what is not kept.
+
+    `others` are scores from the first on, of as many as the caller knows of.
+    """
     chosen: list[ranking.Candidate] = []
     enough = max(limit, _PAGE)
     related = False
@@ -192,7 +202,7 @@ def best(query: str, limit: int, checked: Iterator[tuple[Found | None, float]]) 
             related = related or ranking.has_context(found)
         if len(chosen) >= limit and seen >= (max(limit, ranking.DEPTH) if related else enough):
             break
-    return ranking.rank(query, chosen)[:limit]
+    return ranking.rank(query, chosen, others[len(chosen) :])[:limit]
 
 
 def _matches(
@@ -287,17 +297,19 @@ def _by_both(
     session: Session, query: str, limit: int, only: Filter, runner: Runner, *, with_words: bool
 ) -> Ranked:
     """The first of both indexes put in order together, with what each says of the other's."""
-    judge, depth = session.judge, max(limit, ranking.DEPTH)
-    words: dict[int, tuple[Found, float]] = {}
-    behind = 0
-    if with_words:
-        matches, behind = _matches(session, query, limit, only)
-        words = _first(_checked(judge, matches, depth, only.keeps), depth)
+    judge = session.judge
+    depth = ranking.DEPTH if limit <= 2 * ranking.DEPTH else limit
+    matches, behind = _matches(session, query, depth, only)
+    words = _first(
+        _checked(judge, matches, depth if with_words else _PAGE, only.keeps), depth if with_words else _PAGE
+    )
     meant = _meant(session, ranking.meant(query, (found for found, _ in words.values())), runner)
     nearest = ((near.node, near) for near in meant.answer.nearest())
     near = _first(_checked(judge, nearest, depth, only.keeps), depth)
     parts = {node: each for node, (_, each) in near.items()}
     parts |= meant.answer.of([node for node in words if node not in parts])
+    if not with_words:
+        words = {}  # they have told who is asked for, and count no further
     said = {node: score for node, (_, score) in words.items()}
 
     def candidate(node: int, found: Found) -> ranking.Candidate:
@@ -305,15 +317,13 @@ def _by_both(
 
     found = {node: name for node, (name, _) in (*words.items(), *near.items())}
     candidates = [candidate(node, name) for node, name in found.items()]
-    if with_words:
-        leading = ranking.leading(candidates, neighbours.FIRST)
-        late = {
-            name.stat.id: name
-            for name in neighbours.following(judge, leading)
-            if name.stat is not None and name.stat.id not in found and only.keeps(name)
-        }
-        parts |= meant.answer.of(list(late))
-        candidates += [candidate(node, name) for node, name in late.items()]
+    late = {
+        name.stat.id: name
+        for name in neighbours.following(judge, ranking.leading(candidates, neighbours.FIRST))
+        if name.stat is not None and name.stat.id not in found and only.keeps(name)
+    }
+    parts |= meant.answer.of(list(late))
+    candidates += [candidate(node, name) for node, name in late.items()]
     hits = [hit for hit in ranking.rank(query, candidates) if hit[1] or not with_words]
     return Ranked(hits[:limit], max(behind, meant.behind), meant.embedded, parts)
 

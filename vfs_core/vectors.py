@@ -29,6 +29,10 @@ class Vectors(ABC):
         What a row has does not depend on which others are asked for, not even in its last digit.
         """
 
+    @abstractmethod
+    def rows(self, numbers: memoryview) -> memoryview:
+        """The vectors (float32) of the rows of these numbers (int64), as they are kept: shape (n, dimensions)."""
+
     def nearest(
         self, query: memoryview, count: int, among: memoryview
     ) -> tuple[memoryview, memoryview] | None:

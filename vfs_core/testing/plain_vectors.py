@@ -26,6 +26,13 @@ class PlainMatrix(Vectors):
         wanted = range(self.count) if rows is None else rows.tolist()
         return memoryview(array("f", [sum(map(mul, self._matrix[row], asked)) for row in wanted]))
 
+    def rows(self, numbers: memoryview) -> memoryview:
+        wanted = numbers.tolist()
+        flat = array("f", [value for row in wanted for value in self._matrix[row]])
+        dimensions = len(self._matrix[0]) if self._matrix else 1
+        shaped = memoryview(flat).cast("B")
+        return cast("memoryview", shaped.cast("f", (len(wanted), dimensions)) if wanted else shaped)
+
     def nearest(
         self, query: memoryview, count: int, among: memoryview
     ) -> tuple[memoryview, memoryview] | None:

@@ -126,6 +126,15 @@ class VectorBackendTests:
         for rows in (range(700), range(3, 700, 3), [3], [600, 3]):
             assert vectors.scores(query, numbers(list(rows))).tolist() == [scores[row] for row in rows]
 
+    def test_rows_come_as_they_are_kept(self, backend: VectorBackend, path: str) -> None:
+        matrix = random_vectors(20)
+        vectors = self.written(backend, path, matrix)
+        kept = vectors.rows(numbers([3, 0, 3]))
+        assert (kept.format, kept.shape) == ("f", (3, DIMENSIONS))
+        for row, vector in zip((3, 0, 3), cast("Matrix", kept.tolist()), strict=True):
+            assert product(vector, matrix[row]) == pytest.approx(1.0, abs=self.tolerance)
+        vectors.close()
+
     def test_there_may_be_none(self, backend: VectorBackend, path: str) -> None:
         vectors = self.written(backend, path, [])
         query = random_vectors(1)[0]

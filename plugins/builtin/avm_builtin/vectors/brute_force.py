@@ -35,6 +35,10 @@ class MappedMatrix(Vectors):
         matrix = self._matrix if rows is None else self._matrix[np.frombuffer(rows, np.int64)]
         return products(matrix, np.frombuffer(query, np.float32)).data
 
+    def rows(self, numbers: memoryview) -> memoryview:
+        """As the contract says."""
+        return self._matrix[np.frombuffer(numbers, np.int64)].data
+
     def close(self) -> None:
         """The map goes with the last array that is made of it."""
         self._matrix = np.empty((0, self._matrix.shape[1]), np.float32)

@@ -61,6 +61,11 @@ class FaissVectors(Vectors):
                 result[start : start + len(some)] = products(self._index.reconstruct_batch(some), asked)
         return result.data
 
+    def rows(self, numbers: memoryview) -> memoryview:
+        """As the contract says."""
+        vectors: NDArray[np.float32] = self._index.reconstruct_batch(np.frombuffer(numbers, np.int64))
+        return vectors.data
+
     def nearest(
         self, query: memoryview, count: int, among: memoryview
     ) -> tuple[memoryview, memoryview] | None:

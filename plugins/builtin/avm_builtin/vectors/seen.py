@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Mask = NDArray[np.bool_]
     Numbers = NDArray[np.int64]
     Codes = NDArray[np.int32]
+    Scores = NDArray[np.float32]
 
 _ODD, _OTHER_ODD = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
@@ -32,6 +33,7 @@ class Seen:
         self.entries: Numbers = np.flatnonzero(mask)
         self._scale, self._node, self._start = scale, node, start
         self._samples: dict[int, Numbers] = {}
+        self._usual: dict[int, Scores] = {}
         self._lock = threading.Lock()
 
     def nodes(self) -> Numbers:
@@ -46,6 +48,14 @@ class Seen:
             if sample is None:
                 sample = self._samples[scale] = self._drawn(scale)
             return sample
+
+    def usual(self, scale: int) -> Scores:
+        """For each entry how near it mostly is to those of a scale, mean and deviation; NaN until that is known."""
+        with self._lock:
+            known = self._usual.get(scale)
+            if known is None:
+                known = self._usual[scale] = np.full((len(self.mask), 2), np.nan, np.float32)
+            return known
 
     def _drawn(self, scale: int) -> Numbers:
         """Those of the smallest hash: always the same ones of the same notes."""
