@@ -6,12 +6,13 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from opening import BACKENDS, MINUTE, embed, found, index_of, open_kernel
 
-from avm_builtin.vectors import answer, building, renewing
+from avm_builtin.vectors import answer, base, building, renewing
 from vfs_core.errors import MissingExtra
 from vfs_core.index_check import index_errors
 from vfs_core.kernel import Kernel
@@ -191,6 +192,29 @@ def test_a_base_that_is_made_while_something_is_forgotten_does_not_bring_it_back
         return generation
 
     monkeypatch.setattr(building, "build", build_slowly)
+    index_of(with_secret).settle(with_secret.semantic())  # type: ignore[arg-type]
+    session.write_many(notes("/memory/d", 300, 5))
+    embed(with_secret)
+    assert forgotten[0].scrubbed
+    assert left(db, SECRETS) == set()
+    assert len(found(session, "walrus")) == 600
+
+
+def test_a_base_that_is_written_after_something_was_forgotten_does_not_count(
+    db: Path, with_secret: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = base.write
+    session = with_secret.session("owner")
+    forgotten = []
+
+    def write_late(*arguments: Any) -> None:
+        *rest, blocks = arguments
+        read = list(blocks)
+        if not forgotten:
+            forgotten.append(session.forget_for_good("/private/secret.md"))
+        write(*rest, iter(read))
+
+    monkeypatch.setattr(base, "write", write_late)
     index_of(with_secret).settle(with_secret.semantic())  # type: ignore[arg-type]
     session.write_many(notes("/memory/d", 300, 5))
     embed(with_secret)
