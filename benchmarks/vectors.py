@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apsw
-import faiss
 import numpy as np
 
+from avm_builtin.embedders.processes import patient_threads
 from benchmarks.harness import Row, Settings, Timed, interleave, scratch, zipf_notes
 from benchmarks.synthetic import DIMENSIONS, blocks_of, open_stand_in, unit_vectors
 from vfs_core.plugins import Registry
 from vfs_core.vectors import VectorBackend, Vectors
+
+with patient_threads():
+    import faiss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

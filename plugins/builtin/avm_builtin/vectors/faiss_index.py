@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from zlib import crc32
 
-import faiss
 import numpy as np
 
+from avm_builtin.embedders.processes import patient_threads
 from avm_builtin.vectors.products import products
 from vfs_core.types import JSON
 from vfs_core.vectors import BadVectors, VectorBackend, Vectors
+
+with patient_threads():
+    import faiss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
