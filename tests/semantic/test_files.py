@@ -8,12 +8,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 from opening import MINUTE, embed, found, index_of, open_kernel
 
-from avm_builtin.vectors import renewing, tables
+from avm_builtin.vectors import building, renewing, tables
 from vfs_core.errors import VfsError
 from vfs_core.kernel import Kernel
 from vfs_core.testing.word_embedder import WordEmbedder
@@ -234,6 +235,38 @@ def test_two_backends_have_a_base_each_and_do_not_make_it_anew_in_turn(db: Path)
             embed(one)
         assert len(side_files(db, ".vectors")) == 1
         assert same(answers(one), answers(other))
+
+
+def test_what_changes_while_a_base_is_made_is_not_lost(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    db.parent.mkdir()
+    build = building.build
+    with open_kernel(db) as kernel:
+        session = kernel.session("owner")
+        fill(kernel)
+        embed(kernel)
+
+        def build_slowly(*arguments: Any) -> object:
+            generation = build(*arguments)
+            runner = kernel.semantic()
+            assert runner is not None
+            session.write("/memory/shared/0.md", "quokka quokka")
+            session.delete("/memory/shared/1.md")
+            session.rename("/memory/shared/2.md", "/memory/private/owner/2.md")
+            runner.catch_up(MINUTE)
+            return generation
+
+        monkeypatch.setattr(building, "build", build_slowly)
+        fill(kernel, COUNT)
+        embed(kernel)
+        embed(kernel)
+        expected = answers(kernel)
+        assert all(len(each) == 2 * COUNT - 1 for each in expected)
+        assert found(session, "quokka quokka")[0][0] == "/memory/shared/0.md"
+    with open_kernel(db) as kernel:
+        state = index_of(kernel)
+        assert same(answers(kernel), expected)
+        assert state._state.base_rows == 2 * COUNT  # type: ignore[attr-defined]
+        assert len(found(kernel.session("other"), "walrus")) == 2 * COUNT - 2
 
 
 def test_the_base_is_made_once_and_not_with_every_search(db: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from opening import BACKENDS, MINUTE, embed, found, index_of, open_kernel
 
-from avm_builtin.vectors import answer, building, renewing
+from avm_builtin.vectors import answer, base, building, renewing
 from vfs_core.errors import MissingExtra
 from vfs_core.index_check import index_errors
 from vfs_core.kernel import Kernel
@@ -147,6 +148,9 @@ def test_of_a_forgotten_note_no_file_has_the_text_or_the_vector(db: Path, with_s
     session = with_secret.session("owner")
     assert len({name.split(".db")[0] for name in left(db, SECRETS)}) >= 3, "else this proves nothing"
     assert any(name.endswith(".vectors") for name in left(db, SECRETS))
+    embedder = with_secret.embedder()
+    assert isinstance(embedder, WordEmbedder)
+    embedder.embedded.clear()
     done = session.forget_for_good("/private/secret.md")
     assert done.scrubbed
     assert left(db, SECRETS) == set()
@@ -154,9 +158,7 @@ def test_of_a_forgotten_note_no_file_has_the_text_or_the_vector(db: Path, with_s
     assert len(found(session, "walrus")) == 300
     embed(with_secret)
     assert left(db, SECRETS) == set()
-    embedder = with_secret.embedder()
-    assert isinstance(embedder, WordEmbedder)
-    assert max(embedder.embedded.values()) == 1, "what is not forgotten keeps its vectors"
+    assert not embedder.embedded, "what is not forgotten keeps its vectors"
 
 
 def test_without_a_model_the_vectors_of_others_go(
@@ -190,6 +192,29 @@ def test_a_base_that_is_made_while_something_is_forgotten_does_not_bring_it_back
         return generation
 
     monkeypatch.setattr(building, "build", build_slowly)
+    index_of(with_secret).settle(with_secret.semantic())  # type: ignore[arg-type]
+    session.write_many(notes("/memory/d", 300, 5))
+    embed(with_secret)
+    assert forgotten[0].scrubbed
+    assert left(db, SECRETS) == set()
+    assert len(found(session, "walrus")) == 600
+
+
+def test_a_base_that_is_written_after_something_was_forgotten_does_not_count(
+    db: Path, with_secret: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = base.write
+    session = with_secret.session("owner")
+    forgotten = []
+
+    def write_late(*arguments: Any) -> None:
+        *rest, blocks = arguments
+        read = list(blocks)
+        if not forgotten:
+            forgotten.append(session.forget_for_good("/private/secret.md"))
+        write(*rest, iter(read))
+
+    monkeypatch.setattr(base, "write", write_late)
     index_of(with_secret).settle(with_secret.semantic())  # type: ignore[arg-type]
     session.write_many(notes("/memory/d", 300, 5))
     embed(with_secret)

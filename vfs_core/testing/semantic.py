@@ -381,6 +381,19 @@ class SemanticIndexTests:
             assert (library.find("walrus", "akashi"), library.find("walrus", "kuro")) == (akashi, kuro)
             self.renewed(library)
 
+    def test_who_asks_again_as_before_sees_what_is_new(self, store: Store, library: Library) -> None:
+        put(store, "/memory/private/akashi/a.md", b"walrus")
+        put(store, "/memory/shared/a.md", b"walrus")
+        library.embed()
+        visible = visible_to(store, "kuro")
+        for count in range(1, 5):
+            nears = list(library.index.ask("walrus", visible).nearest())
+            assert len(nears) == count
+            put(store, f"/memory/shared/{count}.md", b"walrus %d" % count)
+            put(store, f"/memory/private/akashi/{count}.md", b"walrus %d" % count)
+            library.embed()
+            assert library.index.embedded(visible) == (count + 1, count + 1)
+
     def test_moving_a_directory_shows_and_hides_what_is_far_below(
         self, store: Store, library: Library
     ) -> None:

@@ -123,7 +123,7 @@ class VectorBackendTests:
         query = memoryview(array("f", random_vectors(1, 2)[0]))
         scores = vectors.scores(query, None).tolist()
         assert scores[600] == scores[3]
-        for rows in (range(700), range(3, 700, 3), [3], [600, 3]):
+        for rows in (range(700), range(699), range(1, 700), range(3, 700, 3), [3], [600, 3]):
             assert vectors.scores(query, numbers(list(rows))).tolist() == [scores[row] for row in rows]
 
     def test_rows_come_as_they_are_kept(self, backend: VectorBackend, path: str) -> None:

@@ -55,7 +55,7 @@ def avm_register_vectors() -> list[VectorSpec]:
         VectorSpec(
             "auto",
             "avm_builtin.vectors.by_size:BySize",
-            "Numpy up to 20,000 vectors, FAISS above that",
+            "Numpy up to 100,000 vectors, FAISS above that",
             _NOTHING,
             INSTALL_VECTORS,
         ),

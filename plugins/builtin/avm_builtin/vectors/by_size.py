@@ -1,4 +1,8 @@
-"""`auto`: numpy while comparing with every vector is quick, FAISS above that where it is installed."""
+"""`auto`: numpy while comparing with every vector is quick, FAISS's codes above that where it is installed.
+
+At 100,000 vectors of 384 dimensions numpy takes 20 ms, exactly and without loading FAISS; at a million 130 ms and
+1.5 GB of the page cache, where codes take 40 ms and 0.4 GB.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ from avm_builtin.vectors.brute_force import BruteForce
 from vfs_core.types import JSON
 from vfs_core.vectors import VectorBackend, Vectors
 
-MOST = 20_000
-"""Vectors up to which numpy takes less time than importing FAISS and asking it."""
+MOST = 100_000
+"""Vectors up to which numpy compares with all of them."""
 
 
 class BySize(VectorBackend):
