@@ -76,7 +76,10 @@ def tags_of(meta_json: str) -> list[str]:
 
 def happened_ns(meta: Mapping[str, JSON], written_ns: int) -> int:
     """When what a note tells of happened: its `time`, else when it was written."""
+    told = meta.get("time")
+    if told is None:
+        return written_ns
     try:
-        return as_ns(str(meta["time"]))
-    except (KeyError, Invalid):
+        return as_ns(str(told))
+    except Invalid:
         return written_ns

@@ -63,6 +63,10 @@ class Retrospect:
         versions = hindsight.versions(self._view, then.known, then.version.version + 1, limit)
         return list(islice(versions, limit))
 
+    def last_version(self, found: Found) -> Version:
+        """The version of then of a note that was found. Raises NotFound."""
+        return self.history(found.path, 1)[0]
+
     # --- finding ---------------------------------------------------------------------------------
 
     def search(

@@ -558,6 +558,16 @@ class Session:
 
     # --- the past --------------------------------------------------------------------------------
 
+    def last_version(self, found: Found) -> Version:
+        """The present version of a note that was found: who wrote it last, and when. Raises NotFound, Denied."""
+        judge = self.judge
+        judge.check(Operation.READ, found)
+        assert found.stat is not None
+        versions = judge.store.versions(found.stat.id, None, 1)
+        if not versions:
+            raise NotFound.at(found.path)
+        return versions[0]
+
     def history(self, path: str, limit: int = 100, *, before: int | None = None) -> builtins.list[Version]:
         """The versions of a note that the agent may see, newest first, those below the version `before`."""
         return hindsight.history(self._view, self._stored(path).path, limit, before)

@@ -16,7 +16,7 @@ from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
 from avm_builtin.memory.redaction import redact
 from vfs_core.errors import Denied, Invalid, NotFound, VersionGone
-from vfs_core.meta import happened_ns
+from vfs_core.meta import EMPTY, happened_ns
 from vfs_core.moments import DAY_NS, Moment
 from vfs_core.ranking import sequence_of
 from vfs_core.types import as_datetime
@@ -132,7 +132,7 @@ def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy, now: int
     here = project_of()
     for found, relevance in ranked:
         assert found.stat is not None
-        meta = json.loads(found.meta_json)
+        meta = {} if found.meta_json == EMPTY else json.loads(found.meta_json)
         moment = happened_ns(meta, found.stat.modified_ns)
         age_days = max(0, now - moment) / DAY_NS
         recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
@@ -191,7 +191,7 @@ def frame_of(session: Session | Retrospect, found: Found, score: float, meta: Ma
     path, stat = found.path, found.stat
     assert stat is not None
     data = session.read(path).data if stat.size <= TEXT_MAX else session.read_range(path, 0, TEXT_MAX)
-    last = session.history(path, 1)[0]
+    last = session.last_version(found)
     if b"\0" in data[:4096]:
         text = f"(binary, {stat.size:,} bytes)"
     else:

@@ -7,6 +7,7 @@ more tokens than bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,17 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ENCODING = "o200k_base"
+_REMEMBERED = 2_000
+"""Characters of a text whose number of tokens is remembered."""
 
 
 def count(text: str) -> int:
-    """How many tokens a text is."""
+    """How many tokens a text is. What the same notes are, which are shown again and again, is remembered."""
+    return _count(text) if len(text) <= _REMEMBERED else _count.__wrapped__(text)
+
+
+@lru_cache(maxsize=1 << 12)
+def _count(text: str) -> int:
     library = _library()
     if library is None or not text:
         return len(text.encode())
