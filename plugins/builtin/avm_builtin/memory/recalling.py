@@ -101,6 +101,7 @@ def recall(
         raise Invalid(f"a budget is 1 token or more, not {max_tokens}")
     if strategy not in _WEIGHTS:
         raise Invalid(f"a strategy is one of {', '.join(_WEIGHTS)}, not {strategy!r}")
+    tokens.prepare()
     since, until = time_range if isinstance(time_range, tuple) else (time_range, None)
     only = session.filter(under=scope or "/", since=since, until=until)
     wanted = min(_MOST, max(20, max_tokens // _NOTE_TOKENS))

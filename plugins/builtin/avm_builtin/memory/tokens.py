@@ -6,6 +6,7 @@ more tokens than bytes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
@@ -30,6 +31,16 @@ def _count(text: str) -> int:
     if library is None or not text:
         return len(text.encode())
     return int(library.batch_count([text], ENCODING, threads=1)[0])
+
+
+def prepare() -> None:
+    """Begin to load the tokenizer beside what else is to be done before it is needed, if it is not loaded yet."""
+    if not _prepared:
+        _prepared.append(threading.Thread(target=count, args=("a",), name="avm-tokens", daemon=True))
+        _prepared[0].start()
+
+
+_prepared: list[threading.Thread] = []
 
 
 def count_each(texts: Sequence[str]) -> list[int]:
