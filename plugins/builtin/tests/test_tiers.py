@@ -681,7 +681,7 @@ def test_an_index_whose_writers_are_killed_is_as_if_they_had_not_been(tmp_path: 
         patch.setattr(words, "WAITING", 10)
         with Kernel(None, db) as kernel:
             session = kernel.session("owner")
-            assert not index_errors(session)
+            assert not index_errors(session.kernel.search())
             followed = {hit.path for hit in session.search("walrus", limit=1000)}
             assert len(list((tmp_path / "avm.index").iterdir())) == 1
             kernel.search().rebuild()
