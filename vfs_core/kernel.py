@@ -225,12 +225,12 @@ class Kernel:
         given = self._given
         config = given if isinstance(given, Config) else load_config(find_config(given))
         plugins = config.plugins
-        named = os.environ.get(EMBEDDER_VARIABLE)
-        if named and not isinstance(given, Config):
-            config = replace(config, embedding=EmbeddingSettings(named))
         registry = Registry(plugins.load, plugins.disable, plugins.override)
         config = replace(config, providers=(*self._extra, *config.providers))
         config = resolve(config, registry)
+        named = os.environ.get(EMBEDDER_VARIABLE)
+        if named and not isinstance(given, Config):
+            config = replace(config, embedding=EmbeddingSettings(named))
         routes = RouteTable(config.providers)
         config = replace(config, warnings=(*config.warnings, *routes.unreachable()))
         return _Snapshot(
