@@ -35,6 +35,9 @@ from vfs_core.visibility import Visible
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_QUICK, _HURRY = 20_000, 2.0
+"""Vectors up to which a base is made in less than half a second, and seconds for which whoever asks for so few cannot
+wait for more: the background and `avm reindex` can."""
 _QUERIES = 128
 """Queries whose vectors are remembered."""
 
@@ -140,8 +143,9 @@ class VectorIndex(SemanticIndex):
             embedder = self.context.embedder
             left = embed_waiting(self._file, runner.store, embedder, runner, seconds, progress)
             with self._lock:
-                due = self._base.is_due(self._present())
-            if due:
+                state = self._present()
+                quick = state.base_rows + state.tail_rows <= _QUICK
+            if self._base.is_due(state) and (quick or seconds > _HURRY):
                 self._base.renew(runner, (lambda: None) if progress is None else lambda: progress(0, left))
             if not left:
                 others.remove_abandoned(self.context.side, self.name)
