@@ -67,7 +67,8 @@ def fork_once(db: str, durability: str) -> None:
         _use(session, "ancestor")
 
         def work() -> None:
-            assert session.read("/memory/shared/before.md").text == "from before"
+            # The parent may be done before the child has begun.
+            assert session.read("/memory/shared/before.md").text in ("from before", "changed by the parent")
             _use(session, "child")
             deadline = time.monotonic() + LIMIT / 2
             while session.read("/memory/shared/before.md").text != "changed by the parent":
