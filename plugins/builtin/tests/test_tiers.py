@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -536,6 +537,7 @@ def in_child(work: Callable[[], bool]) -> bool:
     if child == 0:
         code = 1
         try:
+            faulthandler.dump_traceback_later(25)  # says where it hangs
             signal.alarm(30)
             code = 0 if work() else 2
         finally:

@@ -28,6 +28,9 @@ from vfs_core.errors import NoSpace, ReadOnly, StoreError, VfsError
 
 TOKENS, ID, DIRECTORY, PRIOR = "tokens", "id", "directory", "prior"
 _WRITER_LOCK = ".tantivy-writer.lock"
+_LOCKS = (_WRITER_LOCK, ".tantivy-meta.lock")
+_OPEN_FILES = "/proc/self/fd"
+"""The files that a process has open, where the system tells; elsewhere a fork while words are handed over may hang."""
 _HEAP = 50_000_000
 """Bytes of postings that a writer keeps before it makes a segment of them."""
 _SYSTEM_ERROR = re.compile(r"code: (\d+)|os error (\d+)")
@@ -156,6 +159,22 @@ class Engine:
 
 _leaked: list[object] = []
 """What a parent process had open, kept so that the child never closes it."""
+
+
+def _let_go_of_locks() -> None:
+    """In a forked child: close what a thread of the parent had locked.
+
+    A lock belongs to all who have the file open: the child would wait for itself, and its parent for it.
+    """
+    for name in os.listdir(_OPEN_FILES) if os.path.isdir(_OPEN_FILES) else ():  # noqa: PTH112, PTH208 - it is no place
+        try:
+            if os.readlink(f"{_OPEN_FILES}/{name}").endswith(_LOCKS):  # noqa: PTH115
+                os.close(int(name))
+        except OSError:
+            continue  # the listing itself, or no file
+
+
+os.register_at_fork(after_in_child=_let_go_of_locks)
 
 
 def _searcher(path: Path) -> tantivy.Searcher:
