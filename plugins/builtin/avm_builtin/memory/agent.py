@@ -22,6 +22,7 @@ from vfs_core.errors import Invalid
 from vfs_core.moments import DAY_NS, Moment
 
 if TYPE_CHECKING:
+    from vfs_core.searching import Results
     from vfs_core.session import Session
 
 
@@ -98,6 +99,10 @@ class AgentMemory:
             self._session, query, max_tokens, strategy, time_range=time_range, scope=scope, as_of=as_of,
             step=step,
         )  # fmt: skip
+
+    def retrieve(self, query: str, limit: int = 10, expand: int = 0) -> Results:
+        """Notes by words and meaning, best first, and what they are linked to, in at most `expand` steps."""
+        return self._session.retrieve(query, limit, expand)
 
     def synthesize(self, topic: str, max_tokens: int = 4000) -> str:
         """One Markdown document about a topic: what the notes say, sentence by sentence, each with its source."""
