@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core import journal
+from vfs_core.finding import paths_of
 from vfs_core.reactor import by_reactor
 from vfs_core.storage import Operation
 from vfs_core.types import Access, Change, Link
 
 if TYPE_CHECKING:
     from vfs_core.session import Session
-
-_PAGE = 500
 
 
 class Opened(NamedTuple):
@@ -38,7 +37,7 @@ def opened_since(session: Session, since_ns: int) -> list[Opened]:
         name = store.find(path)
         if name.stat is None or not judge.allows(Operation.READ, name):
             continue
-        for row in _rows(session, start, node=name.stat.id):
+        for row in store.past.rows(since=start, node=name.stat.id):
             details = row.details or {}
             if row.operation == journal.SHARE and details.get("agent") == me:
                 if details.get("access") is not None and row.agent != me:
@@ -55,7 +54,7 @@ def linked_since(session: Session, since_ns: int, limit: int) -> list[Link]:
         if row.operation != journal.LINK or journal.RUN in details or by_reactor(row):
             continue
         ends = row.node, details["target"]
-        paths = _readable(session, ends)
+        paths = paths_of(session.judge, ends)
         for link in session.judge.store.links(row.node) if len(paths) == len(set(ends)) else ():
             if (link.source, link.kind, link.target) == (row.node, details["kind"], ends[1]):
                 found[Link(paths[row.node], link.kind, paths[ends[1]], link.weight)] = None
@@ -77,31 +76,10 @@ def runs_since(session: Session, since_ns: int) -> dict[str, Counter[str]]:
 def _own(session: Session, since_ns: int) -> Iterator[Change]:
     """The agent's changes since a time that it has neither undone nor are an undoing, last first."""
     undone: set[int] = set()
-    start = session.judge.store.past.sequence_at(since_ns - 1)
-    for row in _rows(session, start, agent=session.principal.agent):
+    past = session.judge.store.past
+    for row in past.rows(since=past.sequence_at(since_ns - 1), agent=session.principal.agent):
         taken_back = (row.details or {}).get(journal.UNDOES)
         if taken_back is not None:
             undone.add(taken_back)
         elif row.sequence not in undone:
             yield row
-
-
-def _rows(
-    session: Session, start: int, *, node: int | None = None, agent: str | None = None
-) -> Iterator[Change]:
-    before: int | None = None
-    while True:
-        page = session.judge.store.past.changes(before, _PAGE, since=start, node=node, agent=agent)
-        yield from page
-        if len(page) < _PAGE:
-            return
-        before = page[-1].sequence
-
-
-def _readable(session: Session, nodes: tuple[int, int]) -> dict[int, str]:
-    """A present path of each of the nodes that the agent may read."""
-    paths: dict[int, str] = {}
-    for found in session.judge.store.nodes(sorted(set(nodes))):
-        if found.stat is not None and session.judge.allows(Operation.READ, found):
-            paths.setdefault(found.stat.id, found.path)
-    return paths

@@ -8,7 +8,6 @@ import weakref
 from typing import TYPE_CHECKING
 
 from vfs_core.errors import VfsError
-from vfs_core.semantic import SemanticIndex
 
 if TYPE_CHECKING:
     from vfs_core.kernel import Kernel
@@ -61,9 +60,7 @@ class Background:
         runner = kernel.semantic() if head != seen else None
         if runner is None:
             return head
-        index = runner.follower
-        assert isinstance(index, SemanticIndex)
-        left = runner.catch_up() or index.embed(runner, _ROUND, self._go_on)
+        left = runner.catch_up() or runner.follower.embed(runner, _ROUND, self._go_on)
         return seen if left else head
 
     def _go_on(self, done: int, total: int) -> None:

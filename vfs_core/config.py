@@ -18,6 +18,7 @@ from vfs_core.config_check import (
     DEFAULT_ENGINE,
     DEFAULT_SUMMARISER,
     DEFAULT_VECTORS,
+    NAMED_SECTIONS,
     Use,
     document_problems,
     locate,
@@ -318,15 +319,8 @@ def _uses_of(config: Config) -> Iterator[Use]:
         yield Use("handler", rule.handler, rule.config, "handler", at)
     if config.storage != StorageSettings():
         yield Use("store", config.storage.engine, {}, "engine", locate(document, ["storage"], IN_PYTHON))
-    if config.search != SearchSettings():
-        at = locate(document, ["search"], IN_PYTHON)
-        yield Use("search", config.search.backend, config.search.config, "backend", at)
-    if config.embedding != EmbeddingSettings():
-        at = locate(document, ["embedding"], IN_PYTHON)
-        yield Use("embedder", config.embedding.model, config.embedding.config, "model", at)
-    if config.vectors != VectorSettings():
-        at = locate(document, ["vectors"], IN_PYTHON)
-        yield Use("vectors", config.vectors.backend, config.vectors.config, "backend", at)
-    if config.summariser != SummariserSettings():
-        at = locate(document, ["summariser"], IN_PYTHON)
-        yield Use("summariser", config.summariser.name, config.summariser.config, "name", at)
+    for kind, section, key, _ in NAMED_SECTIONS:
+        settings = getattr(config, section)
+        if settings != type(settings)():
+            at = locate(document, [section], IN_PYTHON)
+            yield Use(kind, getattr(settings, key), settings.config, key, at)

@@ -28,7 +28,7 @@ DEFAULT_EMBEDDER = "auto"
 DEFAULT_VECTORS = "auto"
 DEFAULT_SUMMARISER = "extractive"
 
-_NAMED_SECTIONS = (
+NAMED_SECTIONS = (
     ("search", "search", "backend", DEFAULT_BACKEND),
     ("embedder", "embedding", "model", DEFAULT_EMBEDDER),
     ("vectors", "vectors", "backend", DEFAULT_VECTORS),
@@ -108,7 +108,7 @@ def uses_in(document: Document) -> Iterator[Use]:
     engine = storage.get("engine", DEFAULT_ENGINE)
     if storage and isinstance(engine, str):
         yield Use("store", engine, {}, "engine", locate(document, ["storage"]))
-    for kind, section, key, default in _NAMED_SECTIONS:
+    for kind, section, key, default in NAMED_SECTIONS:
         given = _mapping(top.get(section))
         name = given.get(key, default)
         if given and isinstance(name, str):

@@ -6,8 +6,9 @@ Counts are filtered by visibility class before they are summed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from vfs_core.errors import Invalid, PluginError
@@ -18,6 +19,7 @@ from vfs_core.storage import Found, Operation
 from vfs_core.types import MENTION, SYMMETRIC_LINKS, Kind, Link
 
 if TYPE_CHECKING:
+    from vfs_core.permissions import Judge
     from vfs_core.session import Session
 
 _LATEST_ROWS = 200
@@ -85,15 +87,21 @@ def neighbours(session: Session, found: Found) -> list[Link]:
     me, judge = found.stat.id, session.judge
     rows = judge.store.links(me)
     others = {row.target if row.source == me else row.source for row in rows} - {me}
-    paths: dict[int, str] = {me: found.path}
-    for other in judge.store.nodes(sorted(others)):
-        if other.stat is not None and judge.allows(Operation.READ, other):
-            paths.setdefault(other.stat.id, other.path)
+    paths = {me: found.path, **paths_of(judge, others)}
     return [
         Link(paths[row.source], row.kind, paths[row.target], row.weight)
         for row in rows
         if row.source in paths and row.target in paths
     ]
+
+
+def paths_of(judge: Judge, nodes: Iterable[int]) -> dict[int, str]:
+    """A present path of each of the nodes that the agent may read."""
+    paths: dict[int, str] = {}
+    for found in judge.store.nodes(sorted(set(nodes))):
+        if found.stat is not None and judge.allows(Operation.READ, found):
+            paths.setdefault(found.stat.id, found.path)
+    return paths
 
 
 def latest(session: Session, since_ns: int, under: str) -> Iterator[tuple[Found, int]]:
@@ -105,9 +113,8 @@ def latest(session: Session, since_ns: int, under: str) -> Iterator[tuple[Found,
     store = judge.store
     start = store.past.sequence_at(since_ns - 1) if since_ns else 0
     seen: set[int] = set()
-    before: int | None = None
-    while True:
-        page = store.past.changes(before, _LATEST_ROWS, since=start)
+    rows = store.past.rows(since=start)
+    while page := list(islice(rows, _LATEST_ROWS)):
         changed: dict[int, int] = {}
         for row in page:
             if row.version and row.node not in seen:
@@ -125,9 +132,6 @@ def latest(session: Session, since_ns: int, under: str) -> Iterator[tuple[Found,
         for node, time_ns in changed.items():
             if node in names:
                 yield names[node], time_ns
-        if len(page) < _LATEST_ROWS:
-            return
-        before = page[-1].sequence
 
 
 def census(session: Session, under: str) -> dict[str, int]:

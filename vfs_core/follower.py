@@ -16,6 +16,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 from vfs_core.errors import ReadOnly
 from vfs_core.journal import Cursor
@@ -148,10 +149,13 @@ def _let_go() -> None:
 os.register_at_fork(after_in_child=_let_go)
 
 
-class Runner:
+AnyFollower = TypeVar("AnyFollower", bound=Follower, covariant=True)
+
+
+class Runner(Generic[AnyFollower]):
     """Keeps one follower up with one store, for whoever is about to use it."""
 
-    def __init__(self, store: Store, follower: Follower, lease: Lease | None) -> None:
+    def __init__(self, store: Store, follower: AnyFollower, lease: Lease | None) -> None:
         """`lease` None: this process cannot write the follower's files and only reads them."""
         self.store = store
         self.follower = follower

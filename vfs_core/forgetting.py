@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,10 +31,10 @@ from vfs_core.past import Trashed
 from vfs_core.path import MEMORY, is_within, split
 from vfs_core.semantic import files_of_all, remove_files
 from vfs_core.storage import Copy, Operation, Transaction, side_base
-from vfs_core.types import JSON, Change
+from vfs_core.types import JSON
 
 if TYPE_CHECKING:
-    from vfs_core.follower import Runner
+    from vfs_core.follower import Follower, Runner
     from vfs_core.session import Session
 
 _SHORTEST = 6
@@ -155,7 +155,7 @@ def scrub(session: Session) -> bool:
     return session.store.scrub()
 
 
-def _derived(session: Session) -> list[Runner]:
+def _derived(session: Session) -> list[Runner[Follower]]:
     """What keeps words of notes outside of the store."""
     return [*session.kernel.derived(), *session.kernel.followers()]
 
@@ -194,7 +194,7 @@ def _collect(session: Session, view: View, path: str, deleted: Sequence[int], te
     nodes += deleted
     past, head = view.past, view.store.head().sequence
     for node in nodes:
-        for change in _changes(view, node):
+        for change in view.past.rows(node=node):
             for known in (change.path, change.old_path):
                 texts += [known, split(known)[1]] if known else []
             texts += _strings((change.details or {}).get(journal.META_BEFORE))
@@ -218,13 +218,6 @@ def _collect(session: Session, view: View, path: str, deleted: Sequence[int], te
                     texts += words
                     return
     texts += words
-
-
-def _changes(view: View, node: int) -> Iterator[Change]:
-    before: int | None = None
-    while page := view.past.changes(before, _PAGE, node=node):
-        yield from page
-        before = page[-1].sequence
 
 
 def _strings(value: JSON) -> list[str]:

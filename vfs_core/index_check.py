@@ -32,14 +32,13 @@ class IndexErrors(NamedTuple):
         return bool(self.missing or self.surplus)
 
 
-def index_errors(runner: Runner, most: int = 10_000) -> IndexErrors:
+def index_errors(runner: Runner[Index], most: int = 10_000) -> IndexErrors:
     """Compare an index, by the runner that keeps it up, with its store.
 
     Of a store of more than `most` nodes so many are looked for that are spread over it. What the index should not
     have is looked for throughout.
     """
     store, index = runner.store, runner.follower
-    assert isinstance(index, Index)
     runner.catch_up(_PATIENCE)
     missing, surplus = _missing(store, index, most), _surplus(store, index)
     if missing or surplus:

@@ -116,17 +116,13 @@ def audit(
     past = view.past
     start = 0 if since is None else past.sequence_at(as_ns(since) - 1)
     found: list[Change] = []
-    while True:
-        page = past.changes(before, _PAGE, since=start, agent=agent)
-        for row in page:
-            shown = _shown(view, row)
-            if shown is not None and (under is None or is_within(shown.path, under)):
-                found.append(shown)
-                if len(found) == limit:
-                    return found
-        if len(page) < _PAGE:
-            return found
-        before = page[-1].sequence
+    for row in past.rows(before, since=start, agent=agent):
+        shown = _shown(view, row)
+        if shown is not None and (under is None or is_within(shown.path, under)):
+            found.append(shown)
+            if len(found) == limit:
+                break
+    return found
 
 
 def _shown(view: View, row: Change) -> Change | None:

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vfs_core.background import Background
 from vfs_core.bell import UUID, Bell
@@ -39,6 +40,7 @@ from vfs_core.errors import (
 )
 from vfs_core.follower import BATCH, Follower, Runner
 from vfs_core.identity import login, named_agent, origin_of, owns
+from vfs_core.index_check import Index
 from vfs_core.moments import DAY_NS
 from vfs_core.past import Retention
 from vfs_core.permissions import Policy
@@ -53,7 +55,7 @@ from vfs_core.storage import Store, StoreContext
 from vfs_core.suffix import BaseSuffix
 from vfs_core.summarising import Summariser
 from vfs_core.types import JSON, Principal
-from vfs_core.upkeep import Upkeep
+from vfs_core.upkeep import Made, Upkeep
 from vfs_core.vectors import VectorBackend
 
 MEMORY_LOCATION = ":memory:"
@@ -208,18 +210,10 @@ class Kernel:
         """The suffix of a registered name. Raises PluginError."""
         suffix = self._suffixes.get(name)
         if suffix is None:
-            suffix = self._suffixes.setdefault(name, self._make_suffix(name))
+            loaded = self.registry.load("suffix", name)
+            made: BaseSuffix = _made(f"':{name}'", loaded, BaseSuffix, "a subclass of BaseSuffix")
+            suffix = self._suffixes.setdefault(name, made)
         return suffix
-
-    def _make_suffix(self, name: str) -> BaseSuffix:
-        loaded = self.registry.load("suffix", name)
-        try:
-            made = loaded()
-        except Exception as error:
-            raise PluginError(f"':{name}' cannot be made: {type(error).__name__}: {error}") from error
-        if not isinstance(made, BaseSuffix):
-            raise PluginError(f"':{name}' is {loaded!r}, which is not a subclass of BaseSuffix")
-        return made
 
     def _compile(self) -> _Snapshot:
         given = self._given
@@ -338,11 +332,11 @@ class Kernel:
 
     # --- what follows the journal ----------------------------------------------------------------
 
-    def search(self) -> Runner:
+    def search(self) -> Runner[SearchBackend]:
         """The runner that keeps the search index up with the store."""
         settings = self.config.search
 
-        def make(upkeep: Upkeep) -> Follower:
+        def make(upkeep: Upkeep) -> SearchBackend:
             backend: SearchBackend = self.registry.load("search", settings.backend)(
                 upkeep.side(settings.config)
             )
@@ -352,23 +346,21 @@ class Kernel:
 
     def search_backend(self) -> SearchBackend:
         """The search index."""
-        backend = self.search().follower
-        assert isinstance(backend, SearchBackend)
-        return backend
+        return self.search().follower
 
     def embedder(self) -> Embedder:
         """The embedding model of the configuration; loads no weights. Raises PluginError, MissingExtra."""
         settings = self.config.embedding
         return shared(self.registry.load("embedder", settings.model), settings.config)
 
-    def semantic(self) -> Runner | None:
+    def semantic(self) -> Runner[SemanticIndex] | None:
         """The runner that keeps the semantic index up with the store; None where there is no embedder."""
         embedder, settings = self.embedder(), self.config.embedding
         if not embedder.dimensions:
             return None
         return self._semantic(embedder, settings.model, settings.config)
 
-    def former_semantic(self, index: SemanticIndex) -> Runner | None:
+    def former_semantic(self, index: SemanticIndex) -> Runner[SemanticIndex] | None:
         """The runner of the index of a model that was in use before, to be asked until `index` has got as far."""
         for model in index.former():
             for name, config in (
@@ -383,10 +375,10 @@ class Kernel:
                     return self._semantic(embedder, name, config)
         return None
 
-    def _semantic(self, embedder: Embedder, name: str, config: Mapping[str, JSON]) -> Runner:
+    def _semantic(self, embedder: Embedder, name: str, config: Mapping[str, JSON]) -> Runner[SemanticIndex]:
         vectors = self.config.vectors
 
-        def make(upkeep: Upkeep) -> Follower:
+        def make(upkeep: Upkeep) -> SemanticIndex:
             backend: VectorBackend = self.registry.load("vectors", vectors.backend)(vectors.config)
             model = Model(embedder.fingerprint, name, config)
             context = SemanticContext(upkeep.side({}), embedder, backend, model)
@@ -402,31 +394,25 @@ class Kernel:
             if over and self._lasting and not self._closed and self.store.writable:
                 self._background = Background(self)
 
-    def derived(self) -> list[Runner]:
+    def derived(self) -> list[Runner[Index]]:
         """The runners of everything that is derived from notes."""
-        semantic = self.semantic()
-        return [self.search()] if semantic is None else [self.search(), semantic]
+        search, semantic = self.search(), self.semantic()
+        return [search] if semantic is None else [search, semantic]
 
-    def follower(self, name: str) -> Runner:
+    def follower(self, name: str) -> Runner[Follower]:
         """The runner of a follower that a plugin has registered. Raises PluginError."""
 
         def make(upkeep: Upkeep) -> Follower:
-            loaded = self.registry.load("follower", name)
-            try:
-                made = loaded(FollowerContext(upkeep.side({}), lambda agent: self._act_for(name, agent)))
-            except Exception as error:
-                raise PluginError(
-                    f"the follower {name!r} cannot be made: {type(error).__name__}: {error}"
-                ) from error
-            if not isinstance(made, Follower) or made.name != name:
-                raise PluginError(
-                    f"the follower {name!r} is {loaded!r}, which is not a Follower of this name"
-                )
+            context = FollowerContext(upkeep.side({}), lambda agent: self._act_for(name, agent))
+            loaded, kind = self.registry.load("follower", name), "a Follower of this name"
+            made: Follower = _made(f"the follower {name!r}", loaded, Follower, kind, context)
+            if made.name != name:
+                raise PluginError(f"the follower {name!r} is {loaded!r}, which is not {kind}")
             return made
 
         return self._runner(f"follower {name}", make)
 
-    def followers(self, *, at_close: bool = False) -> list[Runner]:
+    def followers(self, *, at_close: bool = False) -> list[Runner[Follower]]:
         """The runners of the followers that plugins have registered; what cannot be used is named in the log.
 
         `at_close`: only of those that work when a kernel closes.
@@ -456,7 +442,7 @@ class Kernel:
     def _act_for(self, follower: str, agent: str) -> Session:
         return self.open_session(Principal(agent, login(), door_of(follower)))
 
-    def _runner(self, key: str, make: Callable[[Upkeep], Follower]) -> Runner:
+    def _runner(self, key: str, make: Callable[[Upkeep], Made]) -> Runner[Made]:
         store = self.store
         with self._mutex:
             upkeep = self._upkeep
@@ -472,17 +458,10 @@ class Kernel:
     def summariser(self) -> Summariser:
         """What makes summaries, as configured. Raises PluginError."""
         settings = self.config.summariser
-        loaded = self.registry.load("summariser", settings.name)
-        try:
-            made = loaded(settings.config)
-        except Exception as error:
-            raise PluginError(
-                f"the summariser {settings.name!r} cannot be made: {type(error).__name__}: {error}"
-            ) from error
-        if not isinstance(made, Summariser):
-            raise PluginError(
-                f"the summariser {settings.name!r} is {loaded!r}, which is not a subclass of Summariser"
-            )
+        loaded, kind = self.registry.load("summariser", settings.name), "a subclass of Summariser"
+        made: Summariser = _made(
+            f"the summariser {settings.name!r}", loaded, Summariser, kind, settings.config
+        )
         return made
 
     # --- the end ---------------------------------------------------------------------------------
@@ -544,6 +523,20 @@ class Kernel:
         self._upkeep = None
         for session in list(self._sessions):
             session.after_fork()
+
+
+def _made(what: str, loaded: Callable[..., object], expected: type, kind: str, *arguments: object) -> Any:
+    """What a plugin's class makes, which must be an `expected`. Raises PluginError.
+
+    `what` it is, and of what `kind` it should be, are for the error.
+    """
+    try:
+        made = loaded(*arguments)
+    except Exception as error:
+        raise PluginError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+    if not isinstance(made, expected):
+        raise PluginError(f"{what} is {loaded!r}, which is not {kind}")
+    return made
 
 
 def _log(text: str) -> None:

@@ -66,6 +66,12 @@ def normalize_tags(value: JSON) -> list[str]:
     return sorted(tags)
 
 
+def title_of(meta_json: str) -> str | None:
+    """The title in a stored metadata text, where that is a text."""
+    title = json.loads(meta_json).get("title") if '"title"' in meta_json else None
+    return title if isinstance(title, str) else None
+
+
 def tags_of(meta_json: str) -> list[str]:
     """The tags in a stored metadata text."""
     if '"tags"' not in meta_json:

@@ -7,6 +7,7 @@ what `widened` tells: another than the owner sees nothing from before a node was
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,6 +69,10 @@ class Purged(NamedTuple):
     """The node to go on after, if there may be more."""
 
 
+_ROWS = 500
+"""Rows of the journal that are fetched at a time."""
+
+
 class Past(ABC):
     """Looks back. A moment is a journal sequence: what holds after that row and the others of its transaction."""
 
@@ -117,6 +122,22 @@ class Past(ABC):
 
         Not those that were restored or forgotten.
         """
+
+    def rows(
+        self,
+        before: int | None = None,
+        *,
+        since: int = 0,
+        node: int | None = None,
+        agent: str | None = None,
+    ) -> Iterator[Change]:
+        """All of `changes`, fetched page by page."""
+        while True:
+            page = self.changes(before, _ROWS, since=since, node=node, agent=agent)
+            yield from page
+            if len(page) < _ROWS:
+                return
+            before = page[-1].sequence
 
     @abstractmethod
     def changes(

@@ -220,41 +220,33 @@ def _matches(
 
 def embed(session: Session, progress: Progress | None) -> int:
     """Embed until nothing waits; returns how many parts of notes are embedded since."""
-    index, runner = _index(session)
-    if index is None or runner is None:
+    runner = session.kernel.semantic()
+    if runner is None:
         return 0
+    index = runner.follower
     runner.catch_up(CATCH_UP_SECONDS)
     before = index.waiting()
-    while left := index.embed(runner, _ROUND_SECONDS, progress):
+    while index.embed(runner, _ROUND_SECONDS, progress):
         if not session.store.writable:
             break
-        time.sleep(_PAUSE_SECONDS if left else 0)
+        time.sleep(_PAUSE_SECONDS)
     return max(0, before - index.waiting())
 
 
 def save_vectors(session: Session) -> None:
     """Have the semantic index write what it writes once in a while."""
-    index, runner = _index(session)
-    if index is not None and runner is not None and index.writable:
-        index.settle(runner)
+    runner = session.kernel.semantic()
+    if runner is not None and runner.follower.writable:
+        runner.follower.settle(runner)
 
 
 def embedded(session: Session) -> Embedded | None:
     """How many of the notes that the agent sees are embedded; None without a model."""
-    index, runner = _index(session)
-    if index is None or runner is None:
-        return None
-    runner.catch_up(CATCH_UP_SECONDS)
-    return index.embedded(session.judge.visible())
-
-
-def _index(session: Session) -> tuple[SemanticIndex | None, Runner | None]:
     runner = session.kernel.semantic()
     if runner is None:
-        return None, None
-    index = runner.follower
-    assert isinstance(index, SemanticIndex)
-    return index, runner
+        return None
+    runner.catch_up(CATCH_UP_SECONDS)
+    return runner.follower.embedded(session.judge.visible())
 
 
 class _Meant(NamedTuple):
@@ -265,7 +257,7 @@ class _Meant(NamedTuple):
     embedded: Embedded | None
 
 
-def _runner(session: Session, mode: Mode) -> Runner | None:
+def _runner(session: Session, mode: Mode) -> Runner[SemanticIndex] | None:
     """The semantic index. None where there is no model, and words do; raises MissingExtra where they do not."""
     runner = session.kernel.semantic()
     if runner is None and mode == "semantic":
@@ -275,10 +267,9 @@ def _runner(session: Session, mode: Mode) -> Runner | None:
     return runner
 
 
-def _meant(session: Session, query: str, runner: Runner) -> _Meant:
+def _meant(session: Session, query: str, runner: Runner[SemanticIndex]) -> _Meant:
     """Ask the semantic index, once it has taken in what is new and embedded what it can in a second."""
     kernel, visible, index = session.kernel, session.judge.visible(), runner.follower
-    assert isinstance(index, SemanticIndex)
     behind = runner.catch_up(CATCH_UP_SECONDS)
     waiting = index.embed(runner, EMBED_SECONDS)
     if not waiting:
@@ -287,22 +278,21 @@ def _meant(session: Session, query: str, runner: Runner) -> _Meant:
     done = index.embedded(visible)
     if done.done < _FAR * done.total:
         former = kernel.former_semantic(index)
-        if former is not None and isinstance(former.follower, SemanticIndex):
+        if former is not None:
             former.catch_up(CATCH_UP_SECONDS)
             return _Meant(former.follower.ask(query, visible), behind, done)
     return _Meant(index.ask(query, visible), behind, done)
 
 
 def _by_both(
-    session: Session, query: str, limit: int, only: Filter, runner: Runner, *, with_words: bool
+    session: Session, query: str, limit: int, only: Filter, runner: Runner[SemanticIndex], *, with_words: bool
 ) -> Ranked:
     """The first of both indexes put in order together, with what each says of the other's."""
     judge = session.judge
     depth = ranking.DEPTH if limit <= 2 * ranking.DEPTH else limit
     matches, behind = _matches(session, query, depth, only)
-    words = _first(
-        _checked(judge, matches, depth if with_words else _PAGE, only.keeps), depth if with_words else _PAGE
-    )
+    enough = depth if with_words else _PAGE
+    words = _first(_checked(judge, matches, enough, only.keeps), enough)
     meant = _meant(session, ranking.meant(query, (found for found, _ in words.values())), runner)
     nearest = ((near.node, near) for near in meant.answer.nearest())
     near = _first(_checked(judge, nearest, depth, only.keeps), depth)

@@ -108,7 +108,7 @@ class SemanticIndex(Follower):
         """Embed a query and compare it with what the agent can see. Raises PluginError if the model cannot be used."""
 
     @abstractmethod
-    def embed(self, runner: Runner, seconds: float, progress: Progress | None = None) -> int:
+    def embed(self, runner: Runner[Follower], seconds: float, progress: Progress | None = None) -> int:
         """Embed what waits, the newest first, for about so many seconds; returns how many parts wait still.
 
         `runner` is the one that keeps this index up with its store. Nothing is done while another process does it.
@@ -116,7 +116,7 @@ class SemanticIndex(Follower):
         and nothing is lost.
         """
 
-    def settle(self, runner: Runner) -> None:
+    def settle(self, runner: Runner[Follower]) -> None:
         """Write now what is written once in a while only, so that other processes begin quickly."""
         return
 

@@ -117,20 +117,14 @@ def _standing(
 ) -> Iterator[Change]:
     """Rows that are neither undone nor an undoing, newest first; without those that only answer others."""
     undone: set[int] = set()
-    before: int | None = None
-    while True:
-        page = view.past.changes(before, _PAGE, since=since, node=node)
-        for row in page:
-            taken_back = (row.details or {}).get(journal.UNDOES)
-            if taken_back is not None:
-                undone.add(taken_back)
-            elif row.sequence in undone or row.operation in _INERT or by_reactor(row):
-                continue
-            elif wanted(row):
-                yield row
-        if len(page) < _PAGE:
-            return
-        before = page[-1].sequence
+    for row in view.past.rows(since=since, node=node):
+        taken_back = (row.details or {}).get(journal.UNDOES)
+        if taken_back is not None:
+            undone.add(taken_back)
+        elif row.sequence in undone or row.operation in _INERT or by_reactor(row):
+            continue
+        elif wanted(row):
+            yield row
 
 
 def _is_below(view: View, row: Change, path: str) -> bool:

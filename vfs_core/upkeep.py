@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from vfs_core.follower import Follower, Lease, Runner
 from vfs_core.search import SideContext
 from vfs_core.storage import Store, side_base
 from vfs_core.types import JSON
+
+Made = TypeVar("Made", bound=Follower)
 
 
 class Upkeep:
@@ -18,13 +21,13 @@ class Upkeep:
         self.store = store
         self._base = None if in_memory else side_base(store.location)
         self._mode = 0o600 if in_memory else os.stat(store.location).st_mode & 0o666
-        self._runners: dict[str, Runner] = {}
+        self._runners: dict[str, Runner[Any]] = {}
 
     def side(self, config: Mapping[str, JSON]) -> SideContext:
         """Where a follower keeps its files."""
         return SideContext(self._base, self.store.uuid, self.store.writable, self._mode, config)
 
-    def runner(self, key: str, make: Callable[[], Follower]) -> Runner:
+    def runner(self, key: str, make: Callable[[], Made]) -> Runner[Made]:
         """The runner of a follower, which `make` makes if there is none yet."""
         known = self._runners.get(key)
         if known is None:

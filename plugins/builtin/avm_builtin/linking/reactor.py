@@ -117,8 +117,7 @@ class TextLinks(Follower):
 
     def files(self) -> list[str]:
         """The side file and its WAL files."""
-        path = self._file.path
-        return [] if path is None else [path, f"{path}-wal", f"{path}-shm"]
+        return self._file.files()
 
     def vocabulary(self) -> str:
         """The words of the schema."""

@@ -11,6 +11,7 @@ from avm_builtin.linking import tables
 from avm_builtin.linking.mentions import Mention, mentions
 from avm_builtin.linking.resolving import Resolver
 from avm_builtin.linking.tables import ENDINGS, Said
+from avm_builtin.search.contents import by_node
 from vfs_core import journal
 from vfs_core.errors import Denied, NotFound, StoreReplaced
 from vfs_core.identity import login
@@ -276,11 +277,8 @@ def _kind(names: Sequence[Found]) -> Kind | None:
 
 
 def _by_node(found: Iterable[Found]) -> dict[int, list[Found]]:
-    grouped: dict[int, list[Found]] = {}
-    for each in sorted(found, key=lambda name: name.path):
-        if each.stat is not None:
-            grouped.setdefault(each.stat.id, []).append(each)
-    return grouped
+    """The names of each node, by path."""
+    return by_node(sorted(found, key=lambda name: name.path))
 
 
 def _chunks(nodes: Sequence[int]) -> Iterator[Sequence[int]]:

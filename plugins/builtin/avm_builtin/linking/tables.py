@@ -16,15 +16,19 @@ from unicodedata import normalize
 import apsw
 
 from avm_builtin.linking.mentions import Mention
-from vfs_core.journal import Cursor
+from avm_builtin.search.following import CURSOR
+from avm_builtin.search.following import commit_cursor as commit_cursor
+from avm_builtin.search.following import cursor as cursor
+from vfs_core.meta import title_of
 from vfs_core.path import split
 from vfs_core.storage import Found
 
 APPLICATION = 0x41564D4C  # "AVML"
 VERSION = 1
 
-SCHEMA = """
-CREATE TABLE cursor (id INTEGER PRIMARY KEY CHECK (id = 1), store_uuid TEXT, sequence INTEGER, chain BLOB);
+SCHEMA = (
+    CURSOR
+    + """
 -- The notes whose text has been read, and the version that was.
 CREATE TABLE note (node INTEGER PRIMARY KEY, version INTEGER NOT NULL);
 -- By what a note is found: its file names and its title, folded.
@@ -37,6 +41,7 @@ CREATE TABLE mention (
 CREATE INDEX mention_key ON mention (key);
 CREATE INDEX mention_target ON mention (target) WHERE target IS NOT NULL
 """
+)
 
 ENDINGS = (".md", ".markdown", ".mdx", ".txt")
 """What a mention may leave out of a file's name."""
@@ -69,24 +74,10 @@ def keys_of(names: Iterable[Found]) -> set[str]:
     keys = set()
     for found in names:
         keys.add(key_of(split(found.path)[1]))
-        title = json.loads(found.meta_json).get("title") if '"title"' in found.meta_json else None
-        if isinstance(title, str):
+        title = title_of(found.meta_json)
+        if title is not None:
             keys.add(_BETWEEN.sub(" ", normalize("NFKC", title).casefold()).strip()[:_LONGEST])
     return keys - {""}
-
-
-# --- the cursor ----------------------------------------------------------------------------------
-
-
-def cursor(connection: apsw.Connection) -> Cursor | None:
-    """The position of the journal that all this is of, or None."""
-    row = connection.execute("SELECT store_uuid, sequence, chain FROM cursor").fetchone()
-    return None if row is None else Cursor(*row)
-
-
-def commit_cursor(connection: apsw.Connection, position: Cursor) -> None:
-    """Write that position."""
-    connection.execute("REPLACE INTO cursor VALUES (1, ?, ?, ?)", position)
 
 
 def clear(connection: apsw.Connection) -> None:

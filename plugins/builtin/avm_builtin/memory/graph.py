@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 from avm_builtin.memory.frames import on_one_line
 from vfs_core.errors import Invalid, NotFound
+from vfs_core.meta import title_of
 from vfs_core.path import split
 from vfs_core.storage import Found, Operation
 from vfs_core.types import SYMMETRIC_LINKS, Kind, Link
@@ -133,8 +134,7 @@ def _readable(session: Session, path: str) -> Found | None:
 
 
 def _label(found: Found) -> str:
-    title = json.loads(found.meta_json).get("title") if '"title"' in found.meta_json else None
-    label = title.strip() if isinstance(title, str) else ""
+    label = (title_of(found.meta_json) or "").strip()
     label = on_one_line(label or split(found.path)[1])
     return label if len(label) <= _LONGEST else f"{label[: _LONGEST - 1]}…"
 

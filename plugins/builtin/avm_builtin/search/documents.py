@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import NamedTuple
 from zlib import crc32
 
 from avm_builtin.search.contents import text_of
 from avm_builtin.search.text import MAX_TEXT, tokens
-from vfs_core.meta import tags_of
+from vfs_core.meta import tags_of, title_of
 from vfs_core.path import split
 from vfs_core.storage import Found
 from vfs_core.types import Kind
@@ -44,8 +43,8 @@ def stamp(found: Found) -> int:
 
 def document(found: Found, body: str) -> Document:
     """The document of one name. `body` is `body_tokens` of the content, made once for all names of a node."""
-    title = json.loads(found.meta_json).get("title") if '"title"' in found.meta_json else None
-    titles = [split(found.path)[1], title] if isinstance(title, str) else [split(found.path)[1]]
+    told = title_of(found.meta_json)
+    titles = [split(found.path)[1], *([] if told is None else [told])]
     tags = tags_of(found.meta_json)
     title, labels = _joined(titles), _joined(tags)
     length = _count(body)

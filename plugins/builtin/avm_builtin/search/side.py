@@ -76,6 +76,18 @@ class SideFile:
         """Where it is; None in memory."""
         return self._path
 
+    def files(self) -> list[str]:
+        """The file and its WAL files, as far as there are any; none in memory."""
+        return [] if self._path is None else [self._path, f"{self._path}-wal", f"{self._path}-shm"]
+
+    def vocabulary(self) -> str:
+        """The words of the schema, those of virtual tables among them."""
+        with self.reading() as connection:
+            rows = (
+                [] if connection is None else connection.execute("SELECT sql FROM sqlite_schema").fetchall()
+            )
+        return "\n".join(str(sql) for (sql,) in rows if sql)
+
     def before_fork(self) -> None:
         """Close what is open: nothing of SQLite's may cross a fork. What a thread is still using is left to it."""
         here = self._here()

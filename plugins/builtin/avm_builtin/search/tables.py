@@ -19,8 +19,10 @@ from avm_builtin.search import documents
 from avm_builtin.search import text as analyser
 from avm_builtin.search.contents import by_node, with_contents
 from avm_builtin.search.documents import Document
+from avm_builtin.search.following import CURSOR, NODES, pages
+from avm_builtin.search.following import commit_cursor as commit_cursor
+from avm_builtin.search.following import cursor as cursor
 from vfs_core.errors import NotADirectory
-from vfs_core.journal import Cursor
 from vfs_core.path import is_within, split
 from vfs_core.storage import Found, Store
 
@@ -28,8 +30,9 @@ APPLICATION = 0x41564D49  # "AVMI"
 _LAYOUT = 3
 VERSION = _LAYOUT << 16 | analyser.VERSION
 
-SCHEMA = """
-CREATE TABLE cursor (id INTEGER PRIMARY KEY CHECK (id = 1), store_uuid TEXT, sequence INTEGER, chain BLOB);
+SCHEMA = (
+    CURSOR
+    + """
 -- The directories that hold documents, with the class of what is in them.
 CREATE TABLE directory (id INTEGER PRIMARY KEY, within INTEGER NOT NULL);
 -- One row for each name of a file; its id is what its words are kept by.
@@ -54,9 +57,8 @@ CREATE TABLE held (
 INSERT INTO held VALUES (1, '', 0, 0, 0, 0);
 CREATE TABLE gone (id INTEGER PRIMARY KEY)
 """
+)
 
-_NODES = 500
-"""Nodes looked up at a time."""
 
 Put: TypeAlias = Callable[[int, int, Document], object]
 """Keeps the words of a new document: its id, its directory, and what it is."""
@@ -73,17 +75,6 @@ class Held(NamedTuple):
     stamp: int = 0
     documents: int = 0
     tokens: int = 0
-
-
-def cursor(connection: apsw.Connection) -> Cursor | None:
-    """The position of the journal that the documents are of, or None."""
-    row = connection.execute("SELECT store_uuid, sequence, chain FROM cursor").fetchone()
-    return None if row is None else Cursor(*row)
-
-
-def commit_cursor(connection: apsw.Connection, position: Cursor) -> None:
-    """Write that position."""
-    connection.execute("REPLACE INTO cursor VALUES (1, ?, ?, ?)", position)
 
 
 def held(connection: apsw.Connection) -> Held:
@@ -152,7 +143,7 @@ def clear(connection: apsw.Connection) -> None:
 def fill(connection: apsw.Connection, store: Store, put: Put) -> Iterator[int]:
     """Index every file of the store into empty tables; yields now and then how many are done."""
     done = after = 0
-    while page := by_node(store.scan(after, _NODES)):
+    while page := by_node(store.scan(after, NODES)):
         after = max(page)
         files = {node: names for node, names in page.items() if documents.is_file(names[0])}
         for present in with_contents(store, files):
@@ -165,18 +156,13 @@ def refresh(connection: apsw.Connection, store: Store, nodes: Sequence[int]) -> 
     """Make the documents of these nodes what the nodes are now; the paths of those that are directories."""
     directories: dict[int, str] = {}
     put = put_words(connection)
-    for start in range(0, len(nodes), _NODES):
-        chunk = nodes[start : start + _NODES]
-        present = by_node(store.nodes(chunk))
-        files = {node: names for node, names in present.items() if documents.is_file(names[0])}
-        changed = {n: names for n, names in files.items() if not _settle(connection, n, names)}
+    for page in pages(store, nodes):
+        changed = {n: names for n, names in page.files.items() if not _settle(connection, n, names)}
         # First all that go, then all that come: FTS5 writes a segment whenever a row id is below the last one.
-        _remove(connection, [node for node in chunk if node in changed or node not in files])
+        _remove(connection, [node for node in page.wanted if node in changed or node not in page.files])
         for named in with_contents(store, changed):
             _add(connection, named, put)
-        for node, names in present.items():
-            if names[0].stat is not None and names[0].stat.is_directory:
-                directories[node] = names[0].path
+        directories |= page.directories
     return directories
 
 
@@ -194,8 +180,8 @@ def hand_over(connection: apsw.Connection, store: Store, put: Put) -> Held:
     for upto, node, directory, name, stamp in rows:
         expected.setdefault(node, {})[directory, name, stamp] = upto
     count, tokens, other = before.documents, before.tokens, []
-    for start in range(0, len(nodes := list(expected)), _NODES):
-        chunk = nodes[start : start + _NODES]
+    for start in range(0, len(nodes := list(expected)), NODES):
+        chunk = nodes[start : start + NODES]
         files = by_node(store.nodes(chunk))
         other += [node for node in chunk if node not in files]
         for present in with_contents(store, files):

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import apsw
 
-from avm_builtin.search import fts5, tables
+from avm_builtin.search import following, fts5, tables
 from avm_builtin.search import text as analyser
 from avm_builtin.search.places import Places
 from avm_builtin.search.running import Running
 from avm_builtin.search.side import Damaged, SideFile, one_moment
-from vfs_core import journal
 from vfs_core.errors import MissingExtra, NoSpace, ReadOnly, StoreBusy
 from vfs_core.follower import BATCH, Progress
 from vfs_core.journal import Cursor
@@ -33,13 +32,6 @@ if TYPE_CHECKING:
 
 _SPARE, _GROWTH = 20, 8
 """Rows beyond what is expected to be taken, and how much larger each next page is."""
-_INERT = frozenset(
-    {
-        journal.INIT, journal.USER, journal.MKDIR, journal.LINK, journal.UNLINK, journal.SUDO, journal.PURGE,
-        journal.BACKUP, journal.FORGET, journal.MEND,
-    }
-)  # fmt: skip
-"""Operations that change no document: a new directory is empty, and what comes into it has its own rows."""
 _AT_ONCE = 8
 """How many times as much may wait for the engine while a follower that has fallen behind takes in batch after batch."""
 
@@ -198,12 +190,11 @@ class WordSearch(SearchBackend):
 
     @staticmethod
     def _take_in(connection: apsw.Connection, changes: Sequence[Change], store: Store) -> None:
-        touched = [change for change in changes if change.operation not in _INERT]
-        nodes = list(dict.fromkeys(change.node for change in touched))
-        directories = tables.refresh(connection, store, nodes)
-        # Metadata of a directory concerns nothing below it; all else may.
-        changed = {change.node for change in touched if change.operation != journal.META}
-        tables.reclassify(connection, store, [directories[n] for n in directories.keys() & changed])
+        following.take_in(
+            following.concerning(changes),
+            lambda nodes: tables.refresh(connection, store, nodes),
+            lambda paths: tables.reclassify(connection, store, paths),
+        )
 
     def _is_due(self, connection: apsw.Connection, behind: bool) -> bool:
         """Whether so much is waiting that it pays to hand it over."""
@@ -293,17 +284,14 @@ class WordSearch(SearchBackend):
 
     def files(self) -> list[str]:
         """The side file and its WAL files, and those of the engine."""
-        path = self._file.path
-        return [] if path is None else [path, f"{path}-wal", f"{path}-shm", *self._places.files()]
+        files = self._file.files()
+        return [*files, *self._places.files()] if files else []
 
     def vocabulary(self) -> str:
         """The words of the schema, FTS5's own tables among them, and of tantivy's files."""
         with self._file.reading() as connection:
-            rows = (
-                [] if connection is None else connection.execute("SELECT sql FROM sqlite_schema").fetchall()
-            )
             place = "" if connection is None else tables.held(connection).place
-        return "\n".join([*(str(sql) for (sql,) in rows if sql), self._places.vocabulary(place)])
+        return f"{self._file.vocabulary()}\n{self._places.vocabulary(place)}"
 
     def advice(self) -> str:
         """Where tantivy is not installed and the notes have become many."""

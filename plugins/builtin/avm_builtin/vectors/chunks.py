@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from hashlib import blake2b
 from typing import NamedTuple
 
 from avm_builtin.search.contents import text_of
+from vfs_core.meta import title_of
 from vfs_core.storage import Found
 
 VERSION = 1
@@ -41,7 +41,7 @@ def chunks_of(found: Found) -> list[Chunk]:
     """The parts of a note, in order; none for what is no text. A title stands before each that does not begin so."""
     data = found.data
     body = "" if b"\0" in data[:4096] else text_of(data, _MAX_BYTES)
-    title = _title(found)
+    title = (title_of(found.meta_json) or "").strip()
     chunks = []
     for start, end in spans(body):
         part = body[start:end].strip()
@@ -104,8 +104,3 @@ def _weight(text: str) -> int:
     if text.isascii():
         return len(text)
     return len(text) + (_WIDE - 1) * len(_WIDE_LETTER.findall(text))
-
-
-def _title(found: Found) -> str:
-    title = json.loads(found.meta_json).get("title") if '"title"' in found.meta_json else None
-    return title.strip() if isinstance(title, str) else ""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import apsw
 import numpy as np
 
+from avm_builtin.search import following
 from avm_builtin.search.side import Damaged, SideFile
 from avm_builtin.vectors import base, others, renewing, tables
 from avm_builtin.vectors.answer import Compared
@@ -23,9 +24,8 @@ from avm_builtin.vectors.base import Generation
 from avm_builtin.vectors.renewing import Renewal
 from avm_builtin.vectors.state import State
 from avm_builtin.vectors.work import embed_waiting
-from vfs_core import journal
 from vfs_core.errors import NoSpace, StoreBusy
-from vfs_core.follower import Lease, Progress, Runner
+from vfs_core.follower import Follower, Lease, Progress, Runner
 from vfs_core.journal import Cursor
 from vfs_core.semantic import KIND, Answer, Embedded, Model, SemanticContext, SemanticIndex
 from vfs_core.storage import Store
@@ -131,7 +131,7 @@ class VectorIndex(SemanticIndex):
 
     # --- embedding -------------------------------------------------------------------------------
 
-    def embed(self, runner: Runner, seconds: float, progress: Progress | None = None) -> int:
+    def embed(self, runner: Runner[Follower], seconds: float, progress: Progress | None = None) -> int:
         """As the contract says."""
         if not self.waiting() and not self._base_is_due():
             return 0
@@ -153,7 +153,7 @@ class VectorIndex(SemanticIndex):
         finally:
             self._end_work(lease)
 
-    def settle(self, runner: Runner) -> None:
+    def settle(self, runner: Runner[Follower]) -> None:
         """As the contract says: make the base anew."""
         with self._lock:
             late = self._present().tail_rows
@@ -210,15 +210,13 @@ class VectorIndex(SemanticIndex):
             with self._file.writing() as connection:
                 present = tables.cursor(connection)
                 if present is not None and present.store_uuid == cursor.store_uuid:
-                    touched = [change for change in changes if change.operation not in journal.INERT]
+                    touched = following.concerning(changes)
                     if touched:
                         revision = tables.next_revision(connection)
-                        nodes = list(dict.fromkeys(change.node for change in touched))
-                        directories = tables.refresh(connection, store, nodes, revision)
-                        # Metadata of a directory concerns nothing below it; all else may.
-                        changed = {change.node for change in touched if change.operation != journal.META}
-                        tables.reclassify(
-                            connection, store, [directories[n] for n in directories.keys() & changed]
+                        following.take_in(
+                            touched,
+                            lambda nodes: tables.refresh(connection, store, nodes, revision),
+                            lambda paths: tables.reclassify(connection, store, paths),
                         )
                     tables.commit_cursor(connection, cursor)
                     return
@@ -261,7 +259,7 @@ class VectorIndex(SemanticIndex):
     def files(self) -> list[str]:
         """The side file, its WAL files, and the base."""
         path = self._file.path
-        return [] if path is None else [path, f"{path}-wal", f"{path}-shm", *base.files(path)]
+        return [] if path is None else [*self._file.files(), *base.files(path)]
 
     def former(self) -> list[Model]:
         """As the contract says."""
@@ -269,11 +267,7 @@ class VectorIndex(SemanticIndex):
 
     def vocabulary(self) -> str:
         """The words of the schema."""
-        with self._file.reading() as connection:
-            rows = (
-                [] if connection is None else connection.execute("SELECT sql FROM sqlite_schema").fetchall()
-            )
-        return "\n".join(str(sql) for (sql,) in rows if sql)
+        return self._file.vocabulary()
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -18,7 +18,7 @@ from avm_builtin.vectors import base, building, tables
 from avm_builtin.vectors.base import Generation, Opened
 from avm_builtin.vectors.state import STORED, State
 from vfs_core.errors import NoSpace
-from vfs_core.follower import Runner
+from vfs_core.follower import Follower, Runner
 from vfs_core.semantic import SemanticContext
 
 TAIL_MOST = 2_000
@@ -70,7 +70,7 @@ class Renewal:
         due = late > max(TAIL_MOST, _TAIL_SHARE * state.base_rows)
         return due and self._file.path is not None and time.monotonic() >= self._not_before
 
-    def renew(self, runner: Runner, pause: Callable[[], None]) -> None:
+    def renew(self, runner: Runner[Follower], pause: Callable[[], None]) -> None:
         """Make the base anew. Where there is no space things go on without. What `pause` raises ends it."""
         path = self._file.path
         if path is None:

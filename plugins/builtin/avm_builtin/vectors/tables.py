@@ -15,11 +15,13 @@ import apsw
 
 from avm_builtin.search import documents
 from avm_builtin.search.contents import by_node, with_contents
+from avm_builtin.search.following import CURSOR, NODES, pages
+from avm_builtin.search.following import commit_cursor as commit_cursor
+from avm_builtin.search.following import cursor as cursor
 from avm_builtin.search.tables import reclassify as reclassify
 from avm_builtin.vectors.base import Generation
 from avm_builtin.vectors.chunks import VERSION as CHUNKS
 from avm_builtin.vectors.chunks import Chunk, chunks_of
-from vfs_core.journal import Cursor
 from vfs_core.semantic import Model
 from vfs_core.storage import Found, Store
 
@@ -27,8 +29,9 @@ APPLICATION = 0x41564D56  # "AVMV"
 _LAYOUT = 3
 VERSION = _LAYOUT << 16 | CHUNKS
 
-SCHEMA = """
-CREATE TABLE cursor (id INTEGER PRIMARY KEY CHECK (id = 1), store_uuid TEXT, sequence INTEGER, chain BLOB);
+SCHEMA = (
+    CURSOR
+    + """
 CREATE TABLE model (id INTEGER PRIMARY KEY CHECK (id = 1), fingerprint TEXT, name TEXT, config TEXT);
 -- One row: grows with every transaction; processes look for what has been touched since the one that they know.
 -- `kept`: what was touched up to this one is no longer told. `file` tells this file from its successors.
@@ -59,20 +62,8 @@ CREATE TABLE base (
     backend TEXT PRIMARY KEY, revision INTEGER NOT NULL, entries INTEGER NOT NULL, rows INTEGER NOT NULL,
     checksum INTEGER NOT NULL)
 """
-_NODES = 500
-"""Nodes looked up at a time."""
+)
 _LAST = 2**63 - 1
-
-
-def cursor(connection: apsw.Connection) -> Cursor | None:
-    """The position of the journal that the parts are of, or None."""
-    row = connection.execute("SELECT store_uuid, sequence, chain FROM cursor").fetchone()
-    return None if row is None else Cursor(*row)
-
-
-def commit_cursor(connection: apsw.Connection, position: Cursor) -> None:
-    """Write that position."""
-    connection.execute("REPLACE INTO cursor VALUES (1, ?, ?, ?)", position)
 
 
 def put_model(connection: apsw.Connection, model: Model) -> None:
@@ -108,7 +99,7 @@ def fill(connection: apsw.Connection, store: Store) -> Iterator[int]:
     connection.execute("CREATE TEMP TABLE present (node INTEGER PRIMARY KEY)")
     try:
         done = after = 0
-        while page := by_node(store.scan(after, _NODES)):
+        while page := by_node(store.scan(after, NODES)):
             after = max(page)
             files = {node: names for node, names in page.items() if documents.is_file(names[0])}
             connection.executemany("INSERT INTO present VALUES (?)", [(node,) for node in files])
@@ -125,15 +116,10 @@ def fill(connection: apsw.Connection, store: Store) -> Iterator[int]:
 def refresh(connection: apsw.Connection, store: Store, nodes: Sequence[int], revision: int) -> dict[int, str]:
     """Make the parts of these nodes what the nodes are now; the paths of those that are directories."""
     directories: dict[int, str] = {}
-    for start in range(0, len(nodes), _NODES):
-        chunk = nodes[start : start + _NODES]
-        present = by_node(store.nodes(chunk))
-        files = {node: names for node, names in present.items() if documents.is_file(names[0])}
-        _remove(connection, [node for node in chunk if node not in files], revision)
-        _take(connection, store, files, revision)
-        for node, names in present.items():
-            if names[0].stat is not None and names[0].stat.is_directory:
-                directories[node] = names[0].path
+    for page in pages(store, nodes):
+        _remove(connection, [node for node in page.wanted if node not in page.files], revision)
+        _take(connection, store, page.files, revision)
+        directories |= page.directories
     return directories
 
 

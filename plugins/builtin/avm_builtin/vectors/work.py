@@ -18,7 +18,7 @@ from avm_builtin.vectors.chunks import chunks_of
 from avm_builtin.vectors.state import STORED
 from avm_builtin.vectors.tables import Waiting
 from vfs_core.embedding import Embedder
-from vfs_core.follower import Progress, Runner
+from vfs_core.follower import Follower, Progress, Runner
 from vfs_core.storage import Store
 
 BATCH = 16
@@ -31,7 +31,7 @@ def embed_waiting(
     file: SideFile,
     store: Store,
     embedder: Embedder,
-    runner: Runner,
+    runner: Runner[Follower],
     seconds: float,
     progress: Progress | None,
 ) -> int:
@@ -76,7 +76,9 @@ def embed_waiting(
                 break
 
 
-def _texts(file: SideFile, store: Store, runner: Runner, wanted: Sequence[Waiting]) -> dict[bytes, str]:
+def _texts(
+    file: SideFile, store: Store, runner: Runner[Follower], wanted: Sequence[Waiting]
+) -> dict[bytes, str]:
     """The texts of these parts, each once, as far as their notes still say them."""
     keys = {each.key for each in wanted}
     nodes = {each.node for each in wanted}
