@@ -18,10 +18,8 @@ from avm_builtin.memory import navigation, tokens
 from avm_builtin.memory.frames import Frame, on_one_line
 from avm_builtin.memory.packing import pack, text_of
 from avm_builtin.memory.projects import project_of
-from avm_builtin.memory.recalling import frame_of, importance_of
+from avm_builtin.memory.recalling import frame_of, importance_of, recency_of
 from vfs_core.errors import Invalid, VfsError
-from vfs_core.meta import happened_ns
-from vfs_core.moments import DAY_NS
 from vfs_core.path import space_of
 from vfs_core.storage import Found
 from vfs_core.types import Kind
@@ -35,7 +33,6 @@ _IMPORTANT = 0.7
 """From what importance on a note is shown because of it."""
 _PER_SECTION = 10
 """Notes of a section that are looked at; of pinned ones all are."""
-_HALF_LIFE_DAYS = 30.0
 _JOINS = 4
 """Tokens more that a part may be where it meets the next."""
 _TOPICS_TOKENS = 150
@@ -103,8 +100,7 @@ def _sections(session: Session, step: Callable[[int], None] | None) -> list[Sect
     def worth(found: Found) -> float:
         assert found.stat is not None
         meta = json.loads(found.meta_json)
-        age = max(0, now - happened_ns(meta, found.stat.modified_ns)) / DAY_NS
-        return importance_of(meta) * float(0.5 ** (age / _HALF_LIFE_DAYS))
+        return importance_of(meta) * recency_of(meta, found.stat.modified_ns, now)
 
     for found, meta in _remarkable(session, step):
         if meta.get(PINNED) is True:

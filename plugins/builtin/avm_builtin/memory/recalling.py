@@ -134,9 +134,7 @@ def _weighed(ranked: Sequence[tuple[Found, float]], strategy: Strategy, now: int
     for found, relevance in ranked:
         assert found.stat is not None
         meta = {} if found.meta_json == EMPTY else json.loads(found.meta_json)
-        moment = happened_ns(meta, found.stat.modified_ns)
-        age_days = max(0, now - moment) / DAY_NS
-        recency = 0.5 ** (age_days / _HALF_LIFE_DAYS)
+        recency = recency_of(meta, found.stat.modified_ns, now)
         score = relevance * (1 - important * (1 - importance_of(meta)) - recent * (1 - recency))
         score *= _standing(found.path, meta)
         if here and meta.get("project") not in (None, here):
@@ -175,6 +173,12 @@ def importance_of(meta: dict[str, Any]) -> float:
     if isinstance(given, bool) or not isinstance(given, (int, float)) or not math.isfinite(given):
         return 0.5
     return min(1.0, max(0.0, float(given)))
+
+
+def recency_of(meta: Mapping[str, Any], written_ns: int, now: int) -> float:
+    """How recent what a note tells of is, in [0, 1]: 1 now or later, half of it after 30 days."""
+    age_days = max(0, now - happened_ns(meta, written_ns)) / DAY_NS
+    return float(0.5 ** (age_days / _HALF_LIFE_DAYS))
 
 
 # --- showing -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ words count for less, so that the next one says something else.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -73,4 +74,5 @@ def _weights(candidates: Sequence[_Candidate]) -> dict[str, float]:
 
 
 def _worth(candidate: _Candidate, weights: dict[str, float]) -> float:
-    return sum(weights[word] for word in candidate.words) / max(len(candidate.words), _FEW_WORDS)
+    # fsum: a set has no order of its own, and the last digit of a plain sum depends on it.
+    return math.fsum(weights[word] for word in candidate.words) / max(len(candidate.words), _FEW_WORDS)
