@@ -139,12 +139,17 @@ def test_without_onnxruntime_it_works_by_sentence_transformers(monkeypatch, bare
     assert embedder.note == "onnxruntime not installed; type: pip install 'avm[minilm]'"
 
 
-def test_an_export_that_fails_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch):
+def test_an_export_says_that_it_takes_a_while_and_one_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch, caplog
+):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(onnx_export, "_RUN", "import sys; sys.exit('no memory left')")
     with pytest.raises(PluginError, match=r"the export to ONNX failed: no memory left; say `engine: auto`"):
         MiniLM({"engine": "onnx"}).encode(["x"], "query")
     assert [path.suffix for path in (tmp_path / "avm" / "onnx").iterdir()] == [".lock"]
+    assert caplog.messages == [
+        f"making {onnx_export.place(minilm.NAME)} from the model, once: this takes some 10 s"
+    ]
 
 
 def test_missing_weights_are_told_with_what_to_type(monkeypatch):

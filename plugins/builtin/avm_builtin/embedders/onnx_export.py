@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import shutil
 import subprocess
@@ -85,6 +86,7 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _export(model: Path, target: Path) -> None:
+    logging.getLogger("avm").warning("making %s from the model, once: this takes some 10 s", target)
     temporary = Path(tempfile.mkdtemp(prefix=f"{target.name}.", suffix=".tmp", dir=target.parent))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HF_HUB_OFFLINE": "1"}
     try:
