@@ -38,9 +38,10 @@ from vfs_core.config import (
     template,
 )
 from vfs_core.config_document import parse_document
-from vfs_core.errors import ConfigError, Invalid, Problem
+from vfs_core.errors import ConfigError, Invalid, PluginError, Problem
 from vfs_core.names import check_agent_name
 from vfs_core.plugins import Registry
+from vfs_core.specs import HandlerSpec
 from vfs_core.types import User
 
 SEED = """\
@@ -919,3 +920,10 @@ def test_lines_are_those_of_the_keys(file: Path):
     assert document.where(["a", 0, "c", 1]) == "c:5"
     assert document.where(["a", 0, "nothing", 1]) == "c:2"
     assert config_document.dotted(["a", 0, "b c", "d-e"]) == "a[0].'b c'.d-e"
+
+
+def test_a_schema_that_cannot_be_read_says_which():
+    spec = HandlerSpec("x", "a.b:C", config_schema="avm_schemas:handlers/nothing.json")
+    with pytest.raises(PluginError, match=r"the schema of 'x', avm_schemas:handlers/nothing.json, cannot"):
+        spec.schema()
+    assert HandlerSpec("y", "a.b:C").schema() is None

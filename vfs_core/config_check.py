@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vfs_core.config_document import Document, dotted
 from vfs_core.config_schema import Locate, ValidBefore, check_schema, digest_of, near
-from vfs_core.errors import Invalid, Problem
+from vfs_core.errors import Invalid, PluginError, Problem
 from vfs_core.names import check_agent_name
 from vfs_core.path import Pattern, compile_pattern
 from vfs_core.pattern_tree import UNREACHABLE_CURE, explain_unreachable, never_matches
@@ -138,7 +138,13 @@ def supplied_problems(
         if spec is None:
             warnings.append(_nobody_supplies(use, registry))
         elif spec.config_schema is not None and use.kind != "store":  # an engine has no `config` in the file
-            to_check.append((use, spec.config_schema))
+            try:
+                schema = spec.schema()
+            except PluginError as error:
+                warnings.append(use.at([use.name_key], str(error), spec.requires))
+                continue
+            if schema is not None:
+                to_check.append((use, schema))
     schemas = {f"{use.kind} {use.name}": schema for use, schema in to_check}
     digest = digest_of([[use.kind, use.name, use.config] for use, _ in to_check], schemas)
     if not to_check or digest in valid_before:

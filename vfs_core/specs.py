@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vfs_core.errors import PluginError
 from vfs_core.types import JSON
 
 
@@ -14,15 +16,32 @@ class Spec:
 
     `name` is what configurations and commands call it. `target` is the class itself or
     `"package.module:Class"`, imported when it is first used. `config_schema` is the JSON schema of
-    its `config`. `requires` is what to type where an import of it fails
-    (`pip install 'avm[http]'`). `summary` is one line for `avm plugins`.
+    its `config`, or where it lies: `"package:file.json"`, read when it is first needed. `requires` is
+    what to type where an import of it fails (`pip install 'avm[http]'`). `summary` is one line for
+    `avm plugins`.
     """
 
     name: str
     target: type | str
     summary: str = ""
-    config_schema: Mapping[str, JSON] | None = None
+    config_schema: Mapping[str, JSON] | str | None = None
     requires: str = ""
+
+    def schema(self) -> Mapping[str, JSON] | None:
+        """The JSON schema of its `config`, or None if anything goes. Raises PluginError if it cannot be read."""
+        if not isinstance(self.config_schema, str):
+            return self.config_schema
+        from importlib import resources  # 4 ms
+
+        package, _, file = self.config_schema.partition(":")
+        try:
+            text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+            schema: Mapping[str, JSON] = json.loads(text)
+        except (ImportError, OSError, ValueError) as error:
+            raise PluginError(
+                f"the schema of {self.name!r}, {self.config_schema}, cannot be read: {error}"
+            ) from error
+        return schema
 
 
 @dataclass(frozen=True)

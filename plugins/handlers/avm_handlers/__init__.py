@@ -1,4 +1,7 @@
-"""Handlers that provider rules may name. Registers them; imports none."""
+"""Handlers that provider rules may name. Registers them; imports none.
+
+Each has the schema of its `config` in `avm_schemas/handlers/NAME.schema.json`.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,9 @@ from vfs_core.specs import HandlerSpec
 def avm_register_handlers() -> list[HandlerSpec]:
     """The handlers that this version serves."""
     return [
-        HandlerSpec(
-            "memory",
-            "avm_handlers.memory:MemoryHandler",
-            "Another name for a directory of the store",
-            {
-                "type": "object",
-                "properties": {
-                    "root": {"type": "string", "pattern": "^/", "description": "the directory in the store"}
-                },
-                "required": ["root"],
-                "additionalProperties": False,
-            },
-        )
+        _spec("memory", "avm_handlers.memory:MemoryHandler", "Another name for a directory of the store"),
     ]
+
+
+def _spec(name: str, target: str, summary: str, requires: str = "") -> HandlerSpec:
+    return HandlerSpec(name, target, summary, f"avm_schemas:handlers/{name}.schema.json", requires)
