@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vfs_core.config import ProviderRule
+from vfs_core.config import PROVIDER_SECONDS, ProviderRule
 from vfs_core.errors import Invalid
 from vfs_core.kernel import Kernel
 
@@ -299,10 +299,15 @@ class AVM:
     # --- the rest --------------------------------------------------------------------------------
 
     def provide(
-        self, pattern: str, handler: str, config: Mapping[str, Any] | None = None, ttl: float | None = None
+        self,
+        pattern: str,
+        handler: str,
+        config: Mapping[str, Any] | None = None,
+        ttl: float | None = None,
+        timeout: float = PROVIDER_SECONDS,
     ) -> None:
-        """Mount a handler at a path pattern."""
-        self._kernel.provide(pattern, handler, config, ttl)
+        """Mount a handler at a path pattern; `ttl` and `timeout` in seconds, as in `config.yaml`."""
+        self._kernel.provide(pattern, handler, config, ttl, timeout)
 
     def stats(self) -> Stats:
         """What this agent can see of the store, in numbers."""
@@ -333,9 +338,11 @@ class AVM:
 
 
 def _rule(given: Mapping[str, Any]) -> ProviderRule:
-    unknown = set(given) - {"pattern", "handler", "config", "ttl"}
+    unknown = set(given) - {"pattern", "handler", "config", "ttl", "timeout"}
     if unknown or "pattern" not in given or "handler" not in given:
         raise Invalid(
-            f"a provider has 'pattern', 'handler' and optionally 'config' and 'ttl', not {dict(given)!r}"
+            f"a provider has 'pattern', 'handler' and optionally 'config', 'ttl' and 'timeout', not {dict(given)!r}"
         )
-    return ProviderRule(given["pattern"], given["handler"], dict(given.get("config") or {}), given.get("ttl"))
+    config = dict(given.get("config") or {})
+    timeout = given.get("timeout", PROVIDER_SECONDS)
+    return ProviderRule(given["pattern"], given["handler"], config, given.get("ttl"), timeout)

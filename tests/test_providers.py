@@ -22,7 +22,7 @@ from avm.errors import (
     Unsupported,
 )
 from vfs_core import plugins
-from vfs_core.config import Config, PermissionRule, ProviderRule
+from vfs_core.config import PROVIDER_SECONDS, Config, PermissionRule, ProviderRule
 from vfs_core.config_text import Template
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
@@ -238,7 +238,8 @@ def test_a_handler_is_told_who_asks_for_what(db: Path):
     assert dict(context.parameters) == {"owner": "ann", "name": "avm"}
     assert context.relative == "ann/avm/docs/局势 1%2F.md"
     assert (context.principal.agent, dict(context.query)) == ("akashi", {})
-    assert (context.offset, context.size, context.deadline) == (0, None, None)
+    assert (context.offset, context.size) == (0, None)
+    assert 0 < context.remaining() <= PROVIDER_SECONDS
     context.session.write("/private/through-the-session", "x")
     assert session.read("/private/through-the-session").text == "x"
 
@@ -563,7 +564,7 @@ def test_avm_mounts_what_providers_it_is_given(db: Path):
 )
 def test_a_provider_that_is_not_one_is_refused(db: Path, wrong: dict):
     with pytest.raises(
-        Invalid, match="a provider has 'pattern', 'handler' and optionally 'config' and 'ttl'"
+        Invalid, match="a provider has 'pattern', 'handler' and optionally 'config', 'ttl' and 'timeout'"
     ):
         AVM(db=db, providers=[wrong])
 

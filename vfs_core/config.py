@@ -48,18 +48,23 @@ IN_PYTHON = "python"
 """The `where` of a rule that was not read from a file."""
 
 
+PROVIDER_SECONDS = 30.0
+"""For how long a caller waits for a handler, where its rule does not say."""
+
+
 @dataclass(frozen=True)
 class ProviderRule:
     """Which handler serves the paths of a pattern.
 
     `config` is as written: `${variables}` are expanded by `expand`, when it is used. `ttl` is for how many
-    seconds a result may be reused; None: not at all. `where` is `file:line`.
+    seconds a result may be reused; None: not at all. `timeout` is how many a caller waits. `where` is `file:line`.
     """
 
     pattern: str
     handler: str
     config: Mapping[str, JSON] = field(default_factory=dict)
     ttl: float | None = None
+    timeout: float = PROVIDER_SECONDS
     where: str = IN_PYTHON
 
 
@@ -261,6 +266,7 @@ def _build(document: Document, path: Path) -> Config:
                 handler=rule["handler"],
                 config=rule.get("config") or {},
                 ttl=None if rule.get("ttl") is None else float(rule["ttl"]),
+                timeout=float(rule.get("timeout", PROVIDER_SECONDS)),
                 where=document.where(["providers", position]),
             )
             for position, rule in enumerate(top.get("providers") or ())

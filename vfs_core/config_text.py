@@ -157,6 +157,7 @@ def config_summary(config: Config) -> dict[str, JSON]:
                 "handler": rule.handler,
                 "config": mask(rule.config),
                 "ttl": rule.ttl,
+                "timeout": rule.timeout,
                 "where": rule.where,
             }
             for rule in config.providers
@@ -200,7 +201,8 @@ _TEMPLATE = """\
 # What serves which paths, beside the store. The first rule that matches a path serves it. In patterns
 # here and below, {name} and * match within one component of a path, ** and a final /* match any depth.
 # In `config`, ${name} is the pattern's parameter, or else a variable of the environment; $${name} is
-# the text itself. `ttl` is for how many seconds a result may be reused. `avm plugins` lists the handlers.
+# the text itself. `ttl` is for how many seconds a result may be reused, `timeout` how many a caller waits (30).
+# `avm plugins` lists the handlers.
 #providers:
 #  - pattern: "/live/prices/{symbol}"
 #    handler: http

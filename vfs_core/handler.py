@@ -16,7 +16,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from vfs_core.errors import ReadOnly, TimedOut, Unsupported
 from vfs_core.types import JSON, Node, Principal, Stat
@@ -78,6 +78,14 @@ class BaseHandler(ABC):
     `vfs_core.config_text.Template`, filled in for each request). Methods may be called from several threads. Paths
     are normal absolute paths.
     """
+
+    caching: ClassVar[Literal["all", "agent", "never"]] = "agent"
+    """Whose results a rule's `ttl` keeps: one for all agents, where what is given depends on nothing but the path and
+    the query; one for each agent; or none, where nothing may be old."""
+
+    keeps_deadline: ClassVar[bool] = False
+    """Whether every method ends at `context.deadline` by itself. It is called in the caller's thread then; the methods
+    of others are called in a thread that is left to itself when it is late."""
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         self.config: Mapping[str, JSON] = config or {}

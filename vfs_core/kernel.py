@@ -18,6 +18,7 @@ from typing import Any
 from vfs_core.background import Background
 from vfs_core.bell import UUID, Bell
 from vfs_core.config import (
+    PROVIDER_SECONDS,
     Config,
     EmbeddingSettings,
     ProviderRule,
@@ -176,13 +177,18 @@ class Kernel:
         return self._snapshot.suffix_names
 
     def provide(
-        self, pattern: str, handler: str, config: Mapping[str, JSON] | None = None, ttl: float | None = None
+        self,
+        pattern: str,
+        handler: str,
+        config: Mapping[str, JSON] | None = None,
+        ttl: float | None = None,
+        timeout: float = PROVIDER_SECONDS,
     ) -> None:
         """Mount a handler at a pattern, behind those mounted from Python and before the configuration's rules.
 
         Raises ConfigError, PluginError, Invalid; then nothing has changed.
         """
-        rule = ProviderRule(pattern, handler, dict(config or {}), ttl)
+        rule = ProviderRule(pattern, handler, dict(config or {}), ttl, timeout)
         with self._mutex:
             before = self._extra
             self._extra = (*before, rule)
@@ -521,6 +527,7 @@ class Kernel:
         self._background = None
         _inherited.append((self._upkeep, self._stand_in))
         self._upkeep = None
+        self.providers.after_fork()
         for session in list(self._sessions):
             session.after_fork()
 

@@ -1,20 +1,24 @@
 """Provider rules at work: the handler instance behind each, made when it is first needed.
 
-Everything that can go wrong in a third party's handler becomes an error that names the rule and the cause.
+Everything that can go wrong in a third party's handler becomes an error that names the rule and the cause: it may
+raise anything, return anything, or never come back.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+from vfs_core.calling import Workers, deadline_in
 from vfs_core.config_text import prepare
 from vfs_core.errors import NotFound, PluginError, VfsError
 from vfs_core.handler import BaseHandler, Capabilities, Content, Context
 from vfs_core.path import join
 from vfs_core.plugins import Registry
+from vfs_core.result_cache import ResultCache
 from vfs_core.routing import Matched, Route
 from vfs_core.types import Entry, Kind, Node, Stat
 
@@ -23,54 +27,57 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_CLOSING_SECONDS = 5.0
+
 
 class Providers:
     """The handlers of one configuration, by rule."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._handlers: dict[int, BaseHandler] = {}
+        self._served: dict[int, _Served] = {}
         self._mutex = threading.Lock()
+        self._workers = Workers()
+        self._results = ResultCache()
 
     def read(self, matched: Matched, path: str, session: Session, query: Mapping[str, str]) -> Node:
-        """The content at `path` as a Node. Raises NotFound, PluginError and what the handler raises."""
-        context = self._context(matched, session, query)
-        content = self._call(matched.route, path, lambda handler: _encoded(handler.read(path, context)))
-        if content is None:
-            raise NotFound.at(path)
-        if isinstance(content, Node):
-            return content
-        if not isinstance(content, (bytes, bytearray, memoryview)):
-            raise _wrong(matched.route, path, content, "read() returns bytes, str, a Node or None")
-        data = bytes(content)
-        return Node(path, data, synthetic_stat(Kind.FILE, len(data)))
+        """The content at `path` as a Node: kept for the rule's `ttl`, or as the handler gives it now.
+
+        Raises NotFound, PluginError, TimedOut and what the handler raises.
+        """
+        route = matched.route
+        ttl = route.rule.ttl
+        caching = self._class(route).caching if ttl else "never"
+        if not ttl or caching == "never":
+            return self._read(matched, path, session, query)
+        whose = None if caching == "all" else session.principal
+        request = (path, tuple(sorted(query.items())), whose)
+        deadline = deadline_in(route.rule.timeout)
+        return self._results.get(
+            route.index, request, ttl, deadline, lambda: self._read(matched, path, session, query)
+        )
 
     def write(self, matched: Matched, path: str, data: bytes, session: Session) -> None:
         """Replace the content at `path`."""
-        context = self._context(matched, session, {})
-        self._call(matched.route, path, lambda handler: handler.write(path, data, context))
+        self._change(matched, path, session, lambda handler, context: handler.write(path, data, context))
 
     def append(self, matched: Matched, path: str, data: bytes, session: Session) -> None:
         """Add to the end of `path`."""
-        context = self._context(matched, session, {})
-        self._call(matched.route, path, lambda handler: handler.append(path, data, context))
+        self._change(matched, path, session, lambda handler, context: handler.append(path, data, context))
 
     def delete(self, matched: Matched, path: str, session: Session) -> None:
         """Remove `path`."""
-        context = self._context(matched, session, {})
-        self._call(matched.route, path, lambda handler: handler.delete(path, context))
+        self._change(matched, path, session, lambda handler, context: handler.delete(path, context))
 
     def rename(self, matched: Matched, old: str, new: str, session: Session) -> None:
         """Move within one rule."""
-        context = self._context(matched, session, {})
-        self._call(matched.route, old, lambda handler: handler.rename(old, new, context))
+        self._change(matched, old, session, lambda handler, context: handler.rename(old, new, context))
 
     def stat(self, matched: Matched, path: str, session: Session) -> Stat:
         """What is known of `path`: as the handler says, else by reading it."""
         if not self.capabilities(matched.route).stat:
             return self.read(matched, path, session, {}).stat
-        context = self._context(matched, session, {})
-        found = self._call(matched.route, path, lambda handler: handler.stat(path, context))
+        found = self._call(matched, path, session, {}, lambda handler, context: handler.stat(path, context))
         if found is None:
             raise NotFound.at(path)
         if not isinstance(found, Stat):
@@ -81,14 +88,13 @@ class Providers:
         """The names that the handler lists in `path`; none if it cannot list."""
         if not self.capabilities(matched.route).list:
             return []
-        context = self._context(matched, session, {})
 
-        def collect(handler: BaseHandler) -> list[str]:
+        def collect(handler: BaseHandler, context: Context) -> list[str]:
             listed: Iterable[str] = handler.list(path, context)
             return list(listed)
 
         entries = []
-        for name in self._call(matched.route, path, collect):
+        for name in self._call(matched, path, session, {}, collect):
             if not isinstance(name, str):
                 raise _wrong(matched.route, path, name, "list() gives names")
             kind = Kind.DIRECTORY if name.endswith("/") else Kind.FILE
@@ -103,43 +109,91 @@ class Providers:
         return self._class(route).capabilities()
 
     def close(self) -> None:
-        """Close every handler that was made."""
+        """Close every handler that was made, once no call is in it any more. Raises nothing."""
         with self._mutex:
-            while self._handlers:
-                self._handlers.popitem()[1].close()
+            served = list(self._served.values())
+            self._served = {}
+        for each in served:
+            each.retire(self._workers)
 
-    @staticmethod
-    def _context(matched: Matched, session: Session, query: Mapping[str, str]) -> Context:
-        return Context(session.principal, session, matched.parameters, matched.relative, query)
+    def after_fork(self) -> None:
+        """In a forked child: it has none of the threads, and nothing that was being asked for."""
+        self._mutex = threading.Lock()
+        self._workers.after_fork()
+        self._results.after_fork()
+        for each in self._served.values():
+            each.after_fork()
 
-    def _call(self, route: Route, path: str, action: Callable[[BaseHandler], Result]) -> Result:
-        handler = self._handler(route)
+    # --- calling ---------------------------------------------------------------------------------
+
+    def _read(self, matched: Matched, path: str, session: Session, query: Mapping[str, str]) -> Node:
+        content = self._call(
+            matched, path, session, query, lambda handler, context: _encoded(handler.read(path, context))
+        )
+        if content is None:
+            raise NotFound.at(path)
+        if isinstance(content, Node):
+            if not (isinstance(content.data, bytes) and isinstance(content.stat, Stat)):
+                raise _wrong(matched.route, path, content, "the data of a Node is bytes, its stat a Stat")
+            return content
+        if not isinstance(content, (bytes, bytearray, memoryview)):
+            raise _wrong(matched.route, path, content, "read() returns bytes, str, a Node or None")
+        data = bytes(content)
+        return Node(path, data, synthetic_stat(Kind.FILE, len(data)))
+
+    def _change(
+        self, matched: Matched, path: str, session: Session, action: Callable[[BaseHandler, Context], None]
+    ) -> None:
+        rule = matched.route.index
+        self._results.change(rule)
         try:
-            return action(handler)
+            self._call(matched, path, session, {}, action)
+        finally:
+            self._results.change(rule)  # what was read meanwhile is neither old nor new
+
+    def _call(
+        self,
+        matched: Matched,
+        path: str,
+        session: Session,
+        query: Mapping[str, str],
+        action: Callable[[BaseHandler, Context], Result],
+    ) -> Result:
+        route = matched.route
+        factory = self._class(route)
+        served = self._serving(route)
+        deadline = deadline_in(route.rule.timeout)
+        context = Context(
+            session.principal, session, matched.parameters, matched.relative, query, deadline=deadline
+        )
+
+        def call() -> Result:
+            with served.used(lambda: self._make(route, factory)) as handler:
+                return action(handler, context)
+
+        try:
+            return self._workers.call(served, call, deadline, inline=factory.keeps_deadline)
         except VfsError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{path}: {_named(route)} failed: {type(error).__name__}: {error}") from error
 
-    def _handler(self, route: Route) -> BaseHandler:
-        handler = self._handlers.get(route.index)
-        if handler is not None:
-            return handler
-        with self._mutex:
-            if route.index not in self._handlers:
-                self._handlers[route.index] = self._make(route)
-            return self._handlers[route.index]
+    def _serving(self, route: Route) -> _Served:
+        served = self._served.get(route.index)
+        if served is None:
+            with self._mutex:
+                served = self._served.setdefault(route.index, _Served(_named(route)))
+        return served
 
-    def _make(self, route: Route) -> BaseHandler:
+    def _make(self, route: Route, factory: type[BaseHandler]) -> BaseHandler:
         """The handler of a rule, with its configuration prepared."""
-        factory = self._class(route)
         names = route.pattern.names
         config = prepare(dict(route.rule.config), names, os.environ, where=route.rule.where, key="config")
         try:
             return factory(config)
         except VfsError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(f"{_named(route)} cannot be made: {type(error).__name__}: {error}") from error
 
     def _class(self, route: Route) -> type[BaseHandler]:
@@ -148,6 +202,58 @@ class Providers:
         if not (isinstance(loaded, type) and issubclass(loaded, BaseHandler)):
             raise PluginError(f"{_named(route)} is {loaded!r}, which is not a subclass of BaseHandler")
         return loaded
+
+
+class _Served:
+    """The handler of one rule, made once, and closed when nobody uses it any more."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._making = threading.Lock()
+        self._mutex = threading.Lock()
+        self._handler: BaseHandler | None = None
+        self._users = 0
+        self._retired = False
+
+    @contextlib.contextmanager
+    def used(self, make: Callable[[], BaseHandler]) -> Iterator[BaseHandler]:
+        """The handler, which is not closed meanwhile."""
+        with self._mutex:
+            self._users += 1
+        try:
+            yield self._made(make) if self._handler is None else self._handler
+        finally:
+            with self._mutex:
+                self._users -= 1
+            self._close_if_done()
+
+    def retire(self, workers: Workers) -> None:
+        """Close the handler, now or when the last call ends."""
+        with self._mutex:
+            self._retired = True
+        with contextlib.suppress(VfsError):
+            workers.call(self, self._close_if_done, deadline_in(_CLOSING_SECONDS))
+
+    def after_fork(self) -> None:
+        """In a forked child, which runs none of the calls that its parent was in."""
+        self._making, self._mutex, self._users = threading.Lock(), threading.Lock(), 0
+
+    def __str__(self) -> str:
+        return self._name
+
+    def _made(self, make: Callable[[], BaseHandler]) -> BaseHandler:
+        with self._making:
+            if self._handler is None:
+                self._handler = make()
+            return self._handler
+
+    def _close_if_done(self) -> None:
+        with self._mutex:
+            done = self._retired and not self._users
+            handler, self._handler = (self._handler, None) if done else (None, self._handler)
+        if handler is not None:
+            with contextlib.suppress(Exception):  # it has answered everything that it was asked
+                handler.close()
 
 
 def synthetic_stat(kind: Kind, size: int = 0) -> Stat:

@@ -22,6 +22,9 @@ from vfs_core.types import JSON, Node, Stat
 class MemoryHandler(BaseHandler):
     """Shows the directory `root` of the store under another name. Reads, writes, lists, deletes and renames."""
 
+    caching = "never"  # the store is as fast, and rights may be taken back
+    keeps_deadline = True
+
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         super().__init__(config)
         root = self.config.get("root")
