@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from hypothesis import example, given, settings
@@ -37,6 +38,7 @@ from vfs_core.config import (
     resolve,
     template,
 )
+from vfs_core.config_check import merged_schema
 from vfs_core.config_document import parse_document
 from vfs_core.errors import ConfigError, Invalid, PluginError, Problem
 from vfs_core.names import check_agent_name
@@ -927,3 +929,22 @@ def test_a_schema_that_cannot_be_read_says_which():
     with pytest.raises(PluginError, match=r"the schema of 'x', avm_schemas:handlers/nothing.json, cannot"):
         spec.schema()
     assert HandlerSpec("y", "a.b:C").schema() is None
+
+
+def test_the_schema_for_editors_has_what_each_installed_plugin_takes():
+    from avm_schemas import load
+
+    schema = merged_schema(load("config"), Registry())
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    def wrong(document: object) -> bool:
+        return not jsonschema.Draft202012Validator(schema).is_valid(document)
+
+    def memory(config: object) -> object:
+        return {"providers": [{"pattern": "/x/**", "handler": "memory", "config": config}]}
+
+    assert not wrong(memory({"root": "/memory/shared"}))
+    assert wrong(memory({"rot": "/memory/shared"}))
+    assert not wrong({"providers": [{"pattern": "/x", "handler": "a-third-party-s", "config": {"rot": 1}}]})
+    assert not wrong({"vectors": {"backend": "faiss", "config": {"index": "flat"}}})
+    assert wrong({"vectors": {"backend": "faiss", "config": {"index": "round"}}})

@@ -310,3 +310,19 @@ def test_ten_thousand_rules_below_one_directory_keep_their_order():
     assert matched(routes, "/live/q4000-x") == 9000
     assert matched(routes, "/live/none/x") == 9999
     assert routes.unreachable() == []
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path", "may"),
+    [
+        ((), "/memory/a", False),
+        (("/live/{x}", "/db/**"), "/live", True),
+        (("/live/{x}", "/db/**"), "/db/a/b", True),
+        (("/live/{x}", "/db/**"), "/liver/a", False),
+        (("/live/{x}",), "/", False),
+        (("/{x}/live",), "/memory/live", True),
+        (("/a*",), "/memory", True),
+    ],
+)
+def test_a_first_component_that_no_rule_has_is_passed_by(patterns, path, may):
+    assert table(*patterns).may_serve(path) is may

@@ -331,11 +331,13 @@ def test_places_of_avm_cannot_be_taken(session: Session, place: str):
         lambda: session.write(f"/{place}", "x"),
         lambda: session.write(f"/{place}/x", "x"),
         lambda: session.append(f"/{place}/x", "x"),
-        lambda: session.mkdir(f"/{place}"),
+        lambda: session.mkdir(f"/{place}/d"),
         lambda: session.rename("/memory/a", f"/{place}/a"),
     ):
         with pytest.raises(Unsupported, match=f"/{place} is a place of AVM"):
             attempt()
+    with pytest.raises((Exists, Unsupported)):
+        session.mkdir(f"/{place}")
     session.write(f"/memory/{place}", "elsewhere it is a name like others")
 
 

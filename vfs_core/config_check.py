@@ -5,9 +5,10 @@ It looks at documents as they were read, so that all problems are found at once,
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfs_core.config_document import Document, dotted
 from vfs_core.config_schema import Locate, ValidBefore, check_schema, digest_of, near
@@ -15,7 +16,6 @@ from vfs_core.errors import Invalid, PluginError, Problem
 from vfs_core.names import check_agent_name
 from vfs_core.path import Pattern, compile_pattern
 from vfs_core.pattern_tree import UNREACHABLE_CURE, explain_unreachable, never_matches
-from vfs_core.specs import Spec
 from vfs_core.types import JSON
 
 if TYPE_CHECKING:
@@ -124,17 +124,9 @@ def supplied_problems(
     """
     errors: list[Problem] = []
     warnings: list[Problem] = []
-    supplied: dict[str, Mapping[str, Spec]] = {
-        "handler": registry.handlers(),
-        "store": registry.stores(),
-        "search": registry.search(),
-        "embedder": registry.embedders(),
-        "vectors": registry.vectors(),
-        "summariser": registry.summarisers(),
-    }
     to_check: list[tuple[Use, Mapping[str, JSON]]] = []
     for use in uses:
-        spec = supplied[use.kind].get(use.name)
+        spec = registry.specs(use.kind).get(use.name)
         if spec is None:
             warnings.append(_nobody_supplies(use, registry))
         elif spec.config_schema is not None and use.kind != "store":  # an engine has no `config` in the file
@@ -155,6 +147,28 @@ def supplied_problems(
     if not errors:
         valid_before.add(digest)
     return errors, warnings
+
+
+def merged_schema(schema: Mapping[str, JSON], registry: Registry) -> dict[str, JSON]:
+    """The schema of config.yaml with what each installed plugin takes in its `config`, for editors.
+
+    `schema` is that of the file alone. Plugins whose schema cannot be read are left out.
+    """
+    merged: dict[str, Any] = json.loads(json.dumps(schema))
+    places = [("handler", merged["$defs"]["provider"], "handler")]
+    places += [(kind, merged["properties"][section], key) for kind, section, key, _ in NAMED_SECTIONS]
+    for kind, place, key in places:
+        for name, spec in sorted(registry.specs(kind).items()):
+            try:
+                taken = spec.schema()
+            except PluginError:
+                continue
+            if taken is not None:
+                named = {"properties": {key: {"const": name}}, "required": [key]}
+                place.setdefault("allOf", []).append(
+                    {"if": named, "then": {"properties": {"config": dict(taken)}}}
+                )
+    return merged
 
 
 def locate(document: Document | None, keys: list[str | int], otherwise: str = "") -> Locate:

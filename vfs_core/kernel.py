@@ -62,6 +62,8 @@ from vfs_core.vectors import VectorBackend
 MEMORY_LOCATION = ":memory:"
 EMBEDDER_VARIABLE = "AVM_EMBEDDER"
 """The variable of the environment that names an embedder in the place of the configuration's."""
+_OWN_RULES = (ProviderRule("/.avm/handlers/{name}", "skills", where="AVM itself"),)
+"""What is mounted behind the configuration's rules, where the handler is there."""
 SEMANTIC = "semantic"
 """The name under which the semantic index is registered as a follower; it is made with a context of its own."""
 _CATCH_UP_SECONDS = 2.0
@@ -231,8 +233,12 @@ class Kernel:
         named = os.environ.get(EMBEDDER_VARIABLE)
         if named and not isinstance(given, Config):
             config = replace(config, embedding=EmbeddingSettings(named))
-        routes = RouteTable(config.providers)
-        config = replace(config, warnings=(*config.warnings, *routes.unreachable()))
+        own = tuple(rule for rule in _OWN_RULES if rule.handler in registry.handlers())
+        routes = RouteTable((*config.providers, *own))
+        unreachable = [
+            each for each in routes.unreachable() if each.where not in {rule.where for rule in own}
+        ]
+        config = replace(config, warnings=(*config.warnings, *unreachable))
         return _Snapshot(
             config,
             registry,

@@ -160,6 +160,10 @@ class Registry:
         """The names of everything of a kind, in order of registration."""
         return tuple(self._specs[kind])
 
+    def specs(self, kind: str) -> dict[str, Spec]:
+        """Everything of a kind by name, commands apart."""
+        return self._of(kind, Spec)
+
     def handlers(self) -> dict[str, HandlerSpec]:
         """The handlers by name."""
         return self._of("handler", HandlerSpec)

@@ -68,12 +68,17 @@ class RouteTable:
         self.routes = tuple(
             Route(compile_pattern(rule.pattern), rule, index) for index, rule in enumerate(rules)
         )
+        self._tops = _tops([route.pattern for route in self.routes])
         self._tree = PatternTree([route.pattern for route in self.routes])
         self._regexes = tuple(LazyRegex(route.pattern.regex) for route in self.routes)
 
+    def may_serve(self, path: str) -> bool:
+        """Whether a rule may have to do with `path` or with what is below it; decided by its first component."""
+        return self._tops is None or path[1:].partition("/")[0] in self._tops
+
     def match(self, path: str) -> Matched | None:
         """The first rule that matches `path`, or None if no rule does."""
-        if not self.routes:
+        if not self.may_serve(path):
             return None
         index = self._tree.first(path)
         return None if index == NEVER else self._matched(index, path)
@@ -121,3 +126,9 @@ class RouteTable:
         if match is None:
             return partial_parameters(route.pattern, path)
         return dict(zip(route.pattern.names, match.groups(), strict=True))
+
+
+def _tops(patterns: Sequence[Pattern]) -> frozenset[str] | None:
+    """The first components of what patterns match; None if it may be any."""
+    firsts = {pattern.text[1:].partition("/")[0] for pattern in patterns}
+    return None if any("{" in each or "*" in each for each in firsts) else frozenset(firsts)

@@ -240,6 +240,8 @@ class Session:
         for child in routes.children(path):
             kind = Kind.DIRECTORY if child.is_directory else Kind.FILE
             at = join(path, child.name)
+            if path == "/" and child.name in RESERVED:
+                continue
             entries[child.name] = Entry(child.name, at, synthetic_stat(kind))
         return {name: entry for name, entry in entries.items() if self.judge.knows_directory(entry.path)}
 
@@ -981,7 +983,7 @@ class Session:
 
     def _remember(self, known: dict[str, str], text: str, path: str) -> None:
         """Skip parsing and routing the next time for a text that no provider may claim."""
-        if not self.kernel.routes.routes:
+        if not self.kernel.routes.may_serve(path):
             if len(known) >= _REMEMBERED:
                 known.clear()
             known[text] = path
@@ -1006,8 +1008,8 @@ class Session:
             raise Invalid(f"{path}: a name that ends in a suffix is reserved for virtual nodes")
         first = path[1:].partition("/")[0]
         if first in RESERVED:
-            raise Unsupported(f"/{first} is a place of AVM that this version does not serve yet")
-        while self.kernel.routes.routes and path != "/":
+            raise Unsupported(f"/{first} is a place of AVM, and nothing can be made there")
+        while path != "/" and self.kernel.routes.may_serve(path):
             path = split(path)[0]
             if self._is_synthetic(path) and self.store.find(path).stat is None:
                 raise ReadOnly(

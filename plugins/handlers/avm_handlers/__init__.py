@@ -14,6 +14,7 @@ def avm_register_handlers() -> list[HandlerSpec]:
     """The handlers that this version serves."""
     return [
         _spec("memory", "avm_handlers.memory:MemoryHandler", "Another name for a directory of the store"),
+        HandlerSpec("skills", "avm_handlers.skills:SkillsHandler", "What is to be known of each handler"),
     ]
 
 

@@ -63,11 +63,13 @@ def show(app: App) -> None:
 
 
 @config.command()
-def schema() -> None:
-    """Print the JSON schema of config.yaml, for editors."""
+@click.pass_obj
+def schema(app: App) -> None:
+    """Print the JSON schema of config.yaml, for editors, with what each installed handler takes."""
     from avm_schemas import load
+    from vfs_core.config_check import merged_schema
 
-    put(json.dumps(load("config"), indent=2, ensure_ascii=False))
+    put(json.dumps(merged_schema(load("config"), app.registry), indent=2, ensure_ascii=False))
 
 
 def examine(app: App, file: str | None = None) -> tuple[Path | None, list[Problem], bool]:
