@@ -27,6 +27,7 @@ from vfs_core.config import (
     load_config,
     resolve,
 )
+from vfs_core.config_watch import ConfigWatch, State, state_of
 from vfs_core.embedding import Embedder, shared
 from vfs_core.errors import (
     Denied,
@@ -84,6 +85,8 @@ class _Snapshot:
     policy: Policy
     providers: Providers
     suffix_names: frozenset[str]
+    file: State
+    """Of the configuration's file, before it was read."""
 
 
 class Kernel:
@@ -119,6 +122,7 @@ class Kernel:
         self._lasting = lasting
         self._background: Background | None = None
         self._changed = False
+        self._watch = self._watched()
         _kernels.add(self)
 
     # --- sessions --------------------------------------------------------------------------------
@@ -214,6 +218,12 @@ class Kernel:
                 session.forget()
         old.providers.close()
 
+    def _watched(self) -> ConfigWatch | None:
+        source = self.config.source
+        if not self._lasting or source is None:
+            return None
+        return ConfigWatch(self, source, self._snapshot.file)
+
     def suffix(self, name: str) -> BaseSuffix:
         """The suffix of a registered name. Raises PluginError."""
         suffix = self._suffixes.get(name)
@@ -225,7 +235,9 @@ class Kernel:
 
     def _compile(self) -> _Snapshot:
         given = self._given
-        config = given if isinstance(given, Config) else load_config(find_config(given))
+        path = None if isinstance(given, Config) else find_config(given)
+        file = None if path is None else state_of(path)
+        config = given if isinstance(given, Config) else load_config(path)
         plugins = config.plugins
         registry = Registry(plugins.load, plugins.disable, plugins.override)
         config = replace(config, providers=(*self._extra, *config.providers))
@@ -246,6 +258,7 @@ class Kernel:
             Policy(config),
             Providers(registry),
             frozenset(registry.names("suffix")),
+            file,
         )
 
     # --- the store -------------------------------------------------------------------------------
@@ -484,6 +497,8 @@ class Kernel:
             background, self._lasting = self._background, False
         if background is not None:
             background.stop()
+        if self._watch is not None:
+            self._watch.stop()
         if self._changed:
             self._tend_quietly()
         with self._mutex:
@@ -534,6 +549,7 @@ class Kernel:
         _inherited.append((self._upkeep, self._stand_in))
         self._upkeep = None
         self.providers.after_fork()
+        self._watch = self._watched()
         for session in list(self._sessions):
             session.after_fork()
 
