@@ -1,0 +1,117 @@
+"""The handler: a path below the pattern is a key of a Redis server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import redis
+
+from avm import BaseHandler, Context, Kind, Stat
+from avm.errors import Exists, NotFound, PluginError, TimedOut, Unsupported, VfsError
+from vfs_core.types import JSON
+
+_SPECIAL = re.compile(rb"([*?\[\]\\])")
+"""What Redis takes for a wildcard in a pattern of keys."""
+
+
+class RedisHandler(BaseHandler):
+    """Keys of a Redis server, `/` included: /redis/user/7 is the key user/7. Values are bytes."""
+
+    caching = "all"  # what a key holds does not depend on who asks
+
+    def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
+        super().__init__(config)
+        self._prefix = str(self.config.get("prefix", "")).encode()
+        # Connections are made at the first command, and anew in a forked process.
+        self._redis = redis.Redis.from_url(
+            str(self.config["url"]), socket_connect_timeout=5, socket_timeout=20
+        )
+
+    def read(self, path: str, context: Context) -> bytes | None:
+        """The value of a key."""
+        value: bytes | None = self._ask(path, lambda: self._redis.get(self._key(context)))
+        return value
+
+    def write(self, path: str, data: bytes, context: Context) -> None:
+        """Set a key."""
+        self._ask(path, lambda: self._redis.set(self._key(context), data))
+
+    def append(self, path: str, data: bytes, context: Context) -> None:
+        """Add to the end of a value, in one step."""
+        self._ask(path, lambda: self._redis.append(self._key(context), data))
+
+    def delete(self, path: str, context: Context) -> None:
+        """Remove a key. Raises NotFound."""
+        if not self._ask(path, lambda: self._redis.delete(self._key(context))):
+            raise NotFound.at(path)
+
+    def rename(self, old: str, new: str, context: Context) -> None:
+        """Rename a key, never onto another. Raises NotFound, Exists."""
+        source = self._key(context)
+        pattern = old[: len(old) - len(context.relative)]
+        target = self._prefix + new[len(pattern) :].encode()
+        try:
+            renamed = self._ask(old, lambda: self._redis.renamenx(source, target))
+        except PluginError as error:
+            if "no such key" in str(error):
+                raise NotFound.at(old) from error
+            raise
+        if not renamed:
+            raise Exists(f"{new} exists already")
+
+    def stat(self, path: str, context: Context) -> Stat | None:
+        """The size of a value, without fetching it."""
+        key = self._key(context)
+        size = self._ask(path, lambda: self._redis.strlen(key))
+        if not size and not self._ask(path, lambda: self._redis.exists(key)):
+            return None
+        return Stat(0, Kind.FILE, 0o644, "", "", size, 0, 0, 0, 0)
+
+    def list(self, path: str, context: Context) -> list[str]:
+        """What comes next in the keys that begin with the directory's name."""
+        start = self._key(context) + (b"/" if context.relative else b"")
+        found: set[str] = set()
+        keys = self._ask(
+            path, lambda: list(self._redis.scan_iter(_SPECIAL.sub(rb"\\\1", start) + b"*", count=1000))
+        )
+        for key in keys:
+            try:
+                name, slash, _ = key[len(start) :].decode().partition("/")
+            except UnicodeDecodeError:
+                continue  # no path can name it
+            if name not in ("", ".", "..") and "\0" not in name:
+                found.add(name + slash)
+        return sorted(found)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def keys(self) -> int:
+        """How many keys there are in all, whatever they begin with."""
+        count: int = self._ask("the server", self._redis.dbsize)
+        return count
+
+    def _key(self, context: Context) -> bytes:
+        return self._prefix + context.relative.encode()
+
+    @staticmethod
+    def _ask(path: str, command: Any) -> Any:
+        """What a command returns, with the library's errors as AVM's."""
+        try:
+            return command()
+        except redis.TimeoutError as error:
+            raise TimedOut(f"{path}: the Redis server does not answer in time") from error
+        except redis.ConnectionError as error:
+            raise PluginError(f"{path}: the Redis server cannot be reached: {error}") from error
+        except redis.ResponseError as error:
+            raise _refused(path, error) from error
+
+
+def _refused(path: str, error: redis.ResponseError) -> VfsError:
+    text = str(error)
+    if text.startswith("WRONGTYPE"):
+        return Unsupported(f"{path}: the key holds no string (redis-cli TYPE says what)")
+    return PluginError(f"{path}: the Redis server says: {text}")
