@@ -10,7 +10,9 @@ from pathlib import Path
 
 from benchmarks.harness import DATA, Settings, report
 
-PARTS = ("storage", "search", "vectors", "recall", "memory", "retrieval", "startup", "embedding", "indexing")
+PARTS = (
+    "storage", "search", "vectors", "recall", "memory", "retrieval", "startup", "embedding", "indexing", "providers",
+)  # fmt: skip
 
 
 def main() -> None:
