@@ -98,6 +98,7 @@ def _call(settings: Settings, directory: Path) -> list[Row]:
     )  # fmt: skip
     with Kernel(Config(providers=rules), directory / "calls.db") as kernel:
         session = kernel.session("bench")
+        session.write("/memory/note", "there is a store")
 
         def read(place: str) -> None:
             for _ in range(_LOOKUPS):

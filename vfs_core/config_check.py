@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vfs_core.config_document import Document, dotted
-from vfs_core.config_schema import Locate, ValidBefore, check_schema, digest_of, near
+from vfs_core.config_schema import Checker, Locate, ValidBefore, digest_of, near
 from vfs_core.errors import Invalid, PluginError, Problem
 from vfs_core.names import check_agent_name
 from vfs_core.path import Pattern, compile_pattern
@@ -53,6 +53,11 @@ class Use(NamedTuple):
     config: Mapping[str, JSON]
     name_key: str
     at: Locate
+
+    @property
+    def supplied(self) -> str:
+        """What it is, for people: `handler 'http'`."""
+        return f"{self.kind} {self.name!r}"
 
 
 def document_problems(document: Document, data: bytes, valid_before: ValidBefore) -> list[Problem]:
@@ -124,26 +129,31 @@ def supplied_problems(
     """
     errors: list[Problem] = []
     warnings: list[Problem] = []
-    to_check: list[tuple[Use, Mapping[str, JSON]]] = []
+    schemas: dict[str, Mapping[str, JSON] | None] = {}
+    to_check: list[Use] = []
+    supplied = {kind: registry.specs(kind) for kind in _WORDS}
     for use in uses:
-        spec = registry.specs(use.kind).get(use.name)
+        spec = supplied[use.kind].get(use.name)
         if spec is None:
             warnings.append(_nobody_supplies(use, registry))
-        elif spec.config_schema is not None and use.kind != "store":  # an engine has no `config` in the file
+            continue
+        if use.kind == "store":  # an engine has no `config` in the file
+            continue
+        if use.supplied not in schemas:
             try:
-                schema = spec.schema()
+                schemas[use.supplied] = spec.schema()
             except PluginError as error:
+                schemas[use.supplied] = None
                 warnings.append(use.at([use.name_key], str(error), spec.requires))
-                continue
-            if schema is not None:
-                to_check.append((use, schema))
-    schemas = {f"{use.kind} {use.name}": schema for use, schema in to_check}
-    digest = digest_of([[use.kind, use.name, use.config] for use, _ in to_check], schemas)
+        if schemas[use.supplied] is not None:
+            to_check.append(use)
+    known = {name: schema for name, schema in schemas.items() if schema is not None}
+    digest = digest_of([[use.kind, use.name, use.config] for use in to_check], known)
     if not to_check or digest in valid_before:
         return errors, warnings
-    for use, schema in to_check:
-        owner = f"the {use.kind} {use.name!r}"
-        errors += check_schema(dict(use.config), schema, owner, _below(use.at, "config"))
+    checkers = {name: Checker(schema, f"the {name}") for name, schema in known.items()}
+    for use in to_check:
+        errors += checkers[use.supplied].check(dict(use.config), _below(use.at, "config"))
     if not errors:
         valid_before.add(digest)
     return errors, warnings
@@ -199,7 +209,7 @@ def _schema_problems(document: Document, data: bytes, valid_before: ValidBefore)
     digest = digest_of(data, schema)
     if digest in valid_before:
         return []
-    problems = check_schema(document.value, schema, "config.yaml", locate(document, []))
+    problems = Checker(schema, "config.yaml").check(document.value, locate(document, []))
     if not problems and not document.problems:
         valid_before.add(digest)
     return problems

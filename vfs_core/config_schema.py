@@ -12,12 +12,15 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vfs_core.config_document import Keys
 from vfs_core.config_text import is_secret, mask_text
 from vfs_core.errors import Problem
 from vfs_core.types import JSON
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 Locate = Callable[["list[str | int]", str, str], Problem]
 """Makes a problem of (keys below the value that is checked, what, cure)."""
@@ -33,21 +36,37 @@ _TYPES = {
 }
 
 
-def check_schema(value: JSON, schema: Mapping[str, JSON], owner: str, locate: Locate) -> list[Problem]:
-    """Everything wrong with `value`. `owner` says whose schema it is, should that be broken itself."""
-    import referencing
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import validator_for
+class Checker:
+    """Checks values against one schema. `owner` says whose schema it is, should that be broken itself."""
 
-    validator_class = validator_for(schema, default=Draft202012Validator)
-    try:
-        validator_class.check_schema(dict(schema))
-        # The empty registry: a schema is never fetched from the network.
-        errors = list(validator_class(dict(schema), registry=referencing.Registry()).iter_errors(value))
-    except Exception as error:  # noqa: BLE001 - a plugin's schema may be wrong in any way
-        what = f"it cannot be checked, because the schema of {owner} is broken: {type(error).__name__}"
-        return [locate([], what, f"report it to the author of {owner}")]
-    return [problem for error in errors for problem in _explain(error, locate)]
+    def __init__(self, schema: Mapping[str, JSON], owner: str) -> None:
+        import referencing
+        from jsonschema import Draft202012Validator
+        from jsonschema.validators import validator_for
+
+        self._owner = owner
+        self._broken = ""
+        try:
+            validator_class = validator_for(schema, default=Draft202012Validator)
+            validator_class.check_schema(dict(schema))
+            # The empty registry: a schema is never fetched from the network.
+            self._validator = validator_class(dict(schema), registry=referencing.Registry())
+        except Exception as error:  # noqa: BLE001 - a plugin's schema may be wrong in any way
+            self._broken = type(error).__name__
+
+    def check(self, value: JSON, locate: Locate) -> list[Problem]:
+        """Everything wrong with a value."""
+        errors: list[ValidationError] = []
+        broken = self._broken
+        if not broken:
+            try:
+                errors = list(self._validator.iter_errors(value))
+            except Exception as error:  # noqa: BLE001 - a reference may lead nowhere
+                broken = type(error).__name__
+        if broken:
+            what = f"it cannot be checked, because the schema of {self._owner} is broken: {broken}"
+            return [locate([], what, f"report it to the author of {self._owner}")]
+        return [problem for error in errors for problem in _explain(error, locate)]
 
 
 def near(word: str, known: Iterable[str]) -> str:
