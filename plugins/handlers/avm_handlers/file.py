@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from avm_handlers.jail import TRIES, Jail, Place, RootMissing, refuse_special, restless, told_of
+from avm_handlers.own_files import OwnFiles
 from avm_handlers.placing import TEMPORARY, move, replace, write_all
 from vfs_core.config_text import Template
 from vfs_core.errors import (
@@ -69,7 +70,7 @@ class FileHandler(BaseHandler):
     def read(self, path: str, context: Context) -> Node | None:
         """The file, or the part of it that is asked for."""
         try:
-            file = self._jail.open(path, self._below(path, context), os.O_RDONLY)
+            file = self._jail.open(path, self._below(path, context), os.O_RDONLY, _own(context))
         except RootMissing:
             raise
         except NotFound:
@@ -105,8 +106,11 @@ class FileHandler(BaseHandler):
         names = []
         with told_of(path):
             try:
+                own = _own(context).beginnings(directory)
                 with os.scandir(directory) as entries:
                     for entry in entries:
+                        if own and entry.name.casefold().startswith(own):
+                            continue
                         if TEMPORARY.fullmatch(entry.name):
                             self._clean_up(directory, entry.name)
                         elif (kind := self._kind(entry, relative)) is not None:
@@ -125,7 +129,7 @@ class FileHandler(BaseHandler):
         for _ in range(TRIES):
             with self._jail.place(path, relative, make_parents=True) as place:
                 try:
-                    old = place.open(path, os.O_WRONLY)
+                    old = place.open(path, os.O_WRONLY, _own(context))
                 except FileNotFoundError:
                     return replace(place, data, None)
                 if old is None:
@@ -140,7 +144,7 @@ class FileHandler(BaseHandler):
         """Add to the end; missing directories are made."""
         relative = self._to_change(path, context)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        file = self._jail.open(path, relative, flags, make_parents=True)
+        file = self._jail.open(path, relative, flags, _own(context), make_parents=True)
         with told_of(path):
             try:
                 self._refuse_size(path, os.fstat(file).st_size + len(data))
@@ -153,6 +157,7 @@ class FileHandler(BaseHandler):
         """Remove a file, a symlink (not its target) or an empty directory."""
         with self._jail.place(path, self._to_change(path, context), follow=False) as place:
             _refuse_root(path, place)
+            _own(context).refuse(path, *place)
             found = place.stat()
             if bits.S_ISLNK(found.st_mode) or not bits.S_ISDIR(found.st_mode):
                 _refuse_special_name(path, found)
@@ -176,9 +181,11 @@ class FileHandler(BaseHandler):
         self._refuse_temporary(new, target_at)
         with self._jail.place(old, source_at, follow=False) as source:
             _refuse_root(old, source)
+            _own(context).refuse(old, *source)
             found = source.stat()
             _refuse_special_name(old, found)
             with self._jail.place(new, target_at, follow=False) as target:
+                _own(context).refuse(new, *target)
                 move(new, source, target, is_directory=bits.S_ISDIR(found.st_mode))
 
     # --- parts -----------------------------------------------------------------------------------
@@ -276,6 +283,11 @@ class FileHandler(BaseHandler):
             found = os.stat(name, dir_fd=directory, follow_symlinks=False)
             if bits.S_ISREG(found.st_mode) and time.time() - found.st_mtime > ABANDONED:
                 os.unlink(name, dir_fd=directory)
+
+
+def _own(context: Context) -> OwnFiles:
+    """The files that are never shown: those of the store that the session is of."""
+    return OwnFiles(context.session.kernel.location)
 
 
 def _root(root: JSON) -> str:

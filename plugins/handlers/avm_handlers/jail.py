@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from avm_handlers.own_files import OwnFiles
 from vfs_core.errors import (
     CrossHandler,
     Denied,
@@ -76,11 +77,13 @@ class Place(NamedTuple):
         """What is there; of a symlink, the symlink."""
         return os.stat(self.name, dir_fd=self.directory, follow_symlinks=False)
 
-    def open(self, path: str, flags: int) -> int | None:
+    def open(self, path: str, flags: int, own: OwnFiles) -> int | None:
         """A file descriptor of the regular file here; None if a symlink has been put in its place.
 
-        What is special is looked at before it is opened, as opening a device does things, and after.
+        Raises Denied for a file of AVM's own store. What is special is looked at before it is opened, as opening a
+        device does things, and after.
         """
+        own.refuse(path, self.directory, self.name)
         with suppress(FileNotFoundError):
             found = self.stat()
             if bits.S_ISLNK(found.st_mode):
@@ -161,14 +164,14 @@ class Jail:
             finally:
                 os.close(directory)
 
-    def open(self, path: str, relative: str, flags: int, *, make_parents: bool = False) -> int:
+    def open(self, path: str, relative: str, flags: int, own: OwnFiles, *, make_parents: bool = False) -> int:
         """A file descriptor of the regular file at `relative`, opened with `flags`; never waits for a FIFO.
 
         Raises as `place`, IsADirectory, Unsupported for special files.
         """
         for _ in range(TRIES):
             with self.place(path, relative, make_parents=make_parents) as place:
-                file = place.open(path, flags)
+                file = place.open(path, flags, own)
             if file is not None:
                 return file
         raise restless(path)

@@ -8,12 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
 import yaml
 
 from avm_handlers.file import ABANDONED, FileHandler
+from vfs_core.config import Config, PermissionRule, ProviderRule
 from vfs_core.config_text import Template
 from vfs_core.errors import (
     CrossHandler,
@@ -38,10 +40,13 @@ from vfs_core.testing import HandlerTests
 from vfs_core.testing.handlers import PRINCIPAL
 from vfs_core.types import Kind
 
+SESSION = cast("Session", SimpleNamespace(kernel=SimpleNamespace(location="/no/store/avm.db")))
+"""All that the handler asks of a session is where its store is."""
+
 
 def asked(path: str, **more: object) -> Context:
     """The context of a request for `/path` of the pattern `/**`."""
-    return Context(PRINCIPAL, cast("Session", None), relative=path.lstrip("/"), **more)  # type: ignore[arg-type]
+    return Context(PRINCIPAL, SESSION, relative=path.lstrip("/"), **more)  # type: ignore[arg-type]
 
 
 class Disk:
@@ -100,6 +105,10 @@ class TestFileHandler(HandlerTests):
     @pytest.fixture
     def absent(self) -> str:
         return "/dir/absent.md"
+
+    @pytest.fixture
+    def make_context(self) -> Callable[[str], Context]:
+        return asked
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -569,7 +578,50 @@ def test_a_path_that_a_parameter_would_lead_out_of_is_refused(mounted: Open, roo
     handler = FileHandler({"root": str(root), "path": Template("${name}")})
     for value in ("../secret", "/etc/passwd", "a/b", "..", ".", "a\0b"):
         with pytest.raises(Invalid):
-            handler.read("/x", Context(PRINCIPAL, cast("Session", None), {"name": value}))
+            handler.read("/x", Context(PRINCIPAL, SESSION, {"name": value}))
+
+
+@pytest.mark.parametrize("through", ["root", "a link", "the store's link"])
+def test_the_store_itself_is_not_shown(tmp_path: Path, through: str):
+    """It holds others' notes, and closing its file would lose SQLite's locks on it."""
+    (tmp_path / "real").mkdir()
+    store = tmp_path / "real" / "avm.db"
+    (tmp_path / "to-real").symlink_to("real")
+    location = tmp_path / "to-real" / "avm.db" if through == "the store's link" else store
+    below = "to-real" if through == "a link" else "real"
+    rule = ProviderRule("/disk/**", "file", {"root": str(tmp_path), "writable": True})
+    config = Config(providers=(rule,), permissions=(PermissionRule("/**", "rw"),))
+    with Kernel(config, location) as kernel:
+        akashi, kuro = kernel.session("akashi"), kernel.session("kuro")
+        akashi.write("/private/note", "quokka")
+        akashi.search("quokka")
+        kuro.write("/disk/real/avm-notes", "x")
+        os.link(store, tmp_path / "other-name")
+        files = sorted(each.name for each in store.parent.iterdir())
+        assert {"avm.db", "avm.db-wal", "avm.bell", "avm-notes"} <= set(files)
+        for name in (*files, "avm.db-journal", "AVM.DB-new", "avm.words.lease"):
+            if name == "avm-notes":
+                continue
+            for attempt in (
+                lambda at: kuro.read(at),
+                lambda at: kuro.write(at, "x"),
+                lambda at: kuro.append(at, "x"),
+                lambda at: kuro.delete(at),
+                lambda at: kuro.rename(at, "/disk/moved"),
+                lambda at: kuro.rename(f"/disk/{below}/avm-notes", at),
+            ):
+                with pytest.raises((Denied, NotFound)):
+                    attempt(f"/disk/{below}/{name}")
+        for change in (
+            lambda: kuro.read("/disk/other-name"),
+            lambda: kuro.append("/disk/other-name", "x"),
+            lambda: kuro.rename("/disk/real", "/disk/moved"),
+        ):
+            with pytest.raises(Denied, match="belongs to AVM's own store"):
+                change()
+        assert [entry.name for entry in kuro.list(f"/disk/{below}")] == ["avm-notes"]
+        assert sorted(each.name for each in store.parent.iterdir()) == files
+        assert akashi.read("/private/note").text == "quokka"
 
 
 def test_a_socket_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, disk: Disk):

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -26,8 +27,12 @@ SECRET = b"SECRET: from outside"
 INSIDE = b"from inside"
 
 
+SESSION = cast("Session", SimpleNamespace(kernel=SimpleNamespace(location="/no/store/avm.db")))
+"""All that the handler asks of a session is where its store is."""
+
+
 def asked(path: str) -> Context:
-    return Context(PRINCIPAL, cast("Session", None), relative=path.lstrip("/"))
+    return Context(PRINCIPAL, SESSION, relative=path.lstrip("/"))
 
 
 @pytest.fixture
@@ -424,9 +429,46 @@ def test_a_fifo_put_in_a_files_place_meanwhile_is_not_waited_for(
     assert len(refused) == 3
 
 
+@pytest.mark.parametrize("swapped", ["file", "dir"])
+def test_a_symlink_put_in_a_names_place_meanwhile_is_not_followed(
+    handler: FileHandler, root: Path, monkeypatch: pytest.MonkeyPatch, swapped: str
+):
+    """Between the look and the open, every time."""
+    real_open = os.open
+    before = outside_of(root)
+    swaps = []
+
+    def swapping(name, flags, mode=0o777, *, dir_fd=None):
+        if name == swapped and not (root / swapped).is_symlink():
+            (root / swapped).rename(root / "away")
+            (root / swapped).symlink_to("../outside/file" if swapped == "file" else "../outside")
+            swaps.append(name)
+        return real_open(name, flags, mode, dir_fd=dir_fd)
+
+    path = "/file" if swapped == "file" else "/dir/file"
+    for attempt in (
+        lambda: handler.read(path, asked(path)),
+        lambda: handler.append(path, b"+", asked(path)),
+        lambda: handler.write(path, b"written", asked(path)),
+        lambda: handler.list("/dir", asked("/dir")) if swapped == "dir" else handler.read(path, asked(path)),
+        lambda: (
+            handler.rename(path, "/new", asked(path)) if swapped == "dir" else handler.read(path, asked(path))
+        ),
+        lambda: handler.delete(path, asked(path)) if swapped == "dir" else handler.read(path, asked(path)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", swapping)
+            with pytest.raises(Denied, match="leads out of the root"):
+                attempt()
+        (root / swapped).unlink()
+        (root / "away").rename(root / swapped)
+    assert len(swaps) == 6
+    assert outside_of(root) == before
+
+
 # --- races ---------------------------------------------------------------------------------------
 
-SWAPS = 4000
+SWAPS = 5000
 
 
 @pytest.fixture
