@@ -17,6 +17,7 @@ import stat as bits
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import ClassVar, Literal
 
 from avm_handlers.jail import TRIES, Jail, Place, RootMissing, refuse_special, restless, told_of
 from avm_handlers.own_files import OwnFiles
@@ -49,6 +50,8 @@ class FileHandler(BaseHandler):
     With `writable: true` it also writes (whole files, atomically), appends, deletes (files, and directories that are
     empty) and renames. Symlinks that lead out of the directory are refused; FIFOs, sockets and devices are not served.
     """
+
+    caching: ClassVar[Literal["all", "agent", "never"]] = "all"
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         super().__init__(config)

@@ -15,6 +15,7 @@ import errno
 import os
 import signal
 from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from avm_handlers.command import Command, find_program
 from avm_handlers.running import Ended, run
@@ -39,6 +40,8 @@ class ScriptHandler(BaseHandler):
     Nothing is run to list or to examine a path: only reading runs `command`, and writing runs `write`, if there is
     one, with the data on its stdin. Parameters are single arguments; no shell sees them.
     """
+
+    caching: ClassVar[Literal["all", "agent", "never"]] = "all"
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         super().__init__(config)
