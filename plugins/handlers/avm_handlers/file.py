@@ -14,13 +14,14 @@ from __future__ import annotations
 import errno
 import os
 import stat as bits
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import ClassVar, Literal
 
 from avm_handlers.jail import TRIES, Jail, Place, RootMissing, refuse_special, restless, told_of
-from avm_handlers.own_files import OwnFiles
+from avm_handlers.own_files import OwnFiles, own_files
 from avm_handlers.placing import TEMPORARY, move, replace, write_all
 from vfs_core.config_text import Template
 from vfs_core.errors import (
@@ -146,6 +147,7 @@ class FileHandler(BaseHandler):
     def append(self, path: str, data: bytes, context: Context) -> None:
         """Add to the end; missing directories are made."""
         relative = self._to_change(path, context)
+        self._refuse_size(path, len(data))
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         file = self._jail.open(path, relative, flags, _own(context), make_parents=True)
         with told_of(path):
@@ -227,7 +229,7 @@ class FileHandler(BaseHandler):
         wanted = size - context.offset if context.size is None else min(context.size, size - context.offset)
         self._refuse_size(path, wanted)
         if context.offset:
-            os.lseek(file, context.offset, os.SEEK_SET)
+            os.lseek(file, min(context.offset, sys.maxsize), os.SEEK_SET)
         limit = self._max_bytes + 1 if context.size is None else min(context.size, self._max_bytes + 1)
         chunks: list[bytes] = []
         length = 0
@@ -290,7 +292,7 @@ class FileHandler(BaseHandler):
 
 def _own(context: Context) -> OwnFiles:
     """The files that are never shown: those of the store that the session is of."""
-    return OwnFiles(context.session.kernel.location)
+    return own_files(context.session.kernel.location)
 
 
 def _root(root: JSON) -> str:

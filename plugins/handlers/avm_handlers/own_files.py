@@ -8,10 +8,17 @@ from __future__ import annotations
 import os
 import stat as bits
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from vfs_core.errors import Denied
 from vfs_core.storage import side_base
+
+
+@lru_cache(maxsize=16)
+def own_files(location: str) -> OwnFiles:
+    """Those of the store at `location`."""
+    return OwnFiles(location)
 
 
 class OwnFiles:

@@ -48,11 +48,12 @@ def run(
     cwd: str,
     data: bytes | None,
     seconds: float,
-    max_bytes: int,
+    max_bytes: int | None,
 ) -> Ended:
     """Run the program `executable` with `arguments` (its own name first) until it ends or is stopped.
 
-    `data` is what it gets on stdin; None: nothing. Raises OSError if it cannot be started.
+    `data` is what it gets on stdin; None: nothing. With `max_bytes` None nobody wants to know what it prints. Raises
+    OSError if it cannot be started.
     """
     end = time.monotonic() + seconds
     process = subprocess.Popen(
@@ -61,7 +62,7 @@ def run(
         env=dict(environ),
         cwd=cwd,
         stdin=subprocess.DEVNULL if data is None else subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL if max_bytes is None else subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
         bufsize=0,
@@ -95,12 +96,12 @@ class _Streams:
             self._register(stream, selectors.EVENT_READ)
         self._register(process.stdin, selectors.EVENT_WRITE)
 
-    def exchange(self, end: float, max_bytes: int) -> str:
+    def exchange(self, end: float, max_bytes: int | None) -> str:
         """Feed and collect; returns what the process is to be stopped for, or nothing."""
         with self._selector:
             return self._exchange(end, max_bytes)
 
-    def _exchange(self, end: float, max_bytes: int) -> str:
+    def _exchange(self, end: float, max_bytes: int | None) -> str:
         ended = False
         while self._selector.get_map():
             left = end - time.monotonic()
@@ -110,7 +111,7 @@ class _Streams:
             for key, _ in ready:
                 stream: IO[bytes] = key.fileobj  # type: ignore[assignment]  # what was registered
                 self._serve(stream)
-            if len(self.stdout) > max_bytes:
+            if max_bytes is not None and len(self.stdout) > max_bytes:
                 return "output"
             # What it wrote before it ended is in the pipes by now; what others hold open is not waited for.
             if ended and not any(key.fileobj is not self._process.stdin for key, _ in ready):

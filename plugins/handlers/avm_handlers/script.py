@@ -106,7 +106,7 @@ class ScriptHandler(BaseHandler):
                 cwd=self._cwd,
                 data=data,
                 seconds=seconds,
-                max_bytes=self._max_bytes,
+                max_bytes=self._max_bytes if data is None else None,
             )
         except (OSError, UnicodeEncodeError) as error:
             raise _not_started(path, command, error) from error

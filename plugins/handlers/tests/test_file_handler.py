@@ -1,7 +1,9 @@
 """The `file` handler keeps the handler contract and does with files what one expects; the jail has its own tests."""
 
 import errno
+import json
 import os
+import re
 import socket
 import stat as bits
 import threading
@@ -14,6 +16,7 @@ from typing import cast
 import pytest
 import yaml
 
+import avm_schemas
 from avm_handlers.file import ABANDONED, FileHandler
 from vfs_core.config import Config, PermissionRule, ProviderRule
 from vfs_core.config_text import Template
@@ -47,6 +50,9 @@ SESSION = cast("Session", SimpleNamespace(kernel=SimpleNamespace(location="/no/s
 def asked(path: str, **more: object) -> Context:
     """The context of a request for `/path` of the pattern `/**`."""
     return Context(PRINCIPAL, SESSION, relative=path.lstrip("/"), **more)  # type: ignore[arg-type]
+
+
+FILE_SCHEMA = json.loads((Path(avm_schemas.__file__).parent / "handlers" / "file.schema.json").read_text())
 
 
 class Disk:
@@ -145,7 +151,15 @@ def test_a_mode_says_that_what_is_not_writable_is_not(root: Path):
 
 @pytest.mark.parametrize(
     ("offset", "size", "part"),
-    [(0, 3, b"012"), (4, 3, b"456"), (8, 9, b"89"), (20, 3, b""), (6, None, b"6789"), (3, 0, b"")],
+    [
+        (1 << 40, 3, b""),
+        (0, 3, b"012"),
+        (4, 3, b"456"),
+        (8, 9, b"89"),
+        (20, 3, b""),
+        (6, None, b"6789"),
+        (3, 0, b""),
+    ],
 )
 def test_a_part_is_read_alone(disk: Disk, offset: int, size: int | None, part: bytes):
     (disk.root / "a").write_bytes(b"0123456789")
@@ -351,6 +365,7 @@ def test_what_is_over_the_limit_is_not_written(root: Path):
         lambda: disk.write("/a", b"12345"),
         lambda: disk.append("/a", b"5"),
         lambda: disk.write("/b/c", b"12345"),
+        lambda: disk.append("/d/e", b"12345"),
     ):
         with pytest.raises(TooLarge):
             change()
@@ -637,3 +652,18 @@ def test_a_socket_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         ):
             with pytest.raises(Unsupported, match="only files and directories"):
                 attempt()
+
+
+def test_the_documentation_is_right(tmp_path: Path):
+    """Its example is a configuration, and it names every setting with its default."""
+    text = (Path(__file__).parents[3] / "docs" / "handlers" / "file.md").read_text()
+    file = tmp_path / "config.yaml"
+    file.write_text("\n".join(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)))
+    with Kernel(file, tmp_path / "avm.db") as kernel:
+        assert [rule.handler for rule in kernel.config.providers] == ["file", "file"]
+    properties = FILE_SCHEMA["properties"]
+    settings = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", text, re.MULTILINE))
+    assert set(settings) == set(properties)
+    for name, described in properties.items():
+        if "default" in described:
+            assert settings[name] == f"`{json.dumps(described['default'])}`", name

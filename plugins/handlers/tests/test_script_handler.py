@@ -1,7 +1,9 @@
 """The `script` handler runs one program with exactly the arguments that the configuration says, under limits."""
 
 import gc
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -17,6 +19,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import avm_schemas
 from avm_handlers.script import ScriptHandler, last_lines
 from vfs_core.config_text import Template
 from vfs_core.errors import (
@@ -512,6 +515,13 @@ def test_what_is_written_goes_to_stdin(tmp_path: Path):
     assert handler.stat("/x", asked(v="a")).mode == 0o644
 
 
+def test_what_a_write_prints_counts_for_nothing(tmp_path: Path):
+    data = b"x" * 100_000
+    handler = ScriptHandler({"command": "true", "write": "tee a", "cwd": str(tmp_path), "max_bytes": 10})
+    handler.write("/x", data, asked())
+    assert (tmp_path / "a").read_bytes() == data
+
+
 def test_data_that_nobody_reads_is_no_error_but_a_status_is():
     ScriptHandler({"command": "true", "write": "true"}).write("/x", b"x" * 1_000_000, asked())
     ScriptHandler({"command": "true", "write": shell("exec <&-; sleep 0.1")["command"]}).write(
@@ -670,3 +680,19 @@ providers:
 """
     )
     assert session.read("/a/x").data == b""
+
+
+def test_the_documentation_is_right(tmp_path: Path):
+    """Its example is a configuration, and it names every setting with its default."""
+    text = (Path(__file__).parents[3] / "docs" / "handlers" / "script.md").read_text()
+    file = tmp_path / "config.yaml"
+    file.write_text("\n".join(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)))
+    with Kernel(file, tmp_path / "avm.db") as kernel:
+        assert [rule.handler for rule in kernel.config.providers] == ["script", "script"]
+    schema = json.loads((Path(avm_schemas.__file__).parent / "handlers" / "script.schema.json").read_text())
+    settings = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", text, re.MULTILINE))
+    assert set(settings) == set(schema["properties"])
+    for name, described in schema["properties"].items():
+        if "default" in described:
+            default = described["default"]
+            assert settings[name] == f"`{default if isinstance(default, str) else json.dumps(default)}`", name
