@@ -5,6 +5,7 @@ import resource
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -469,6 +470,8 @@ def test_a_symlink_put_in_a_names_place_meanwhile_is_not_followed(
 # --- races ---------------------------------------------------------------------------------------
 
 SWAPS = 5000
+PATIENCE = 120
+"""Seconds after which a race that was never lost or never won is given up, and the test fails."""
 
 
 @pytest.fixture
@@ -480,35 +483,32 @@ def quick_switching():
     sys.setswitchinterval(before)
 
 
-def swap_while(root: Path, names: tuple[str, str, str], work: Callable[[], None]) -> int:
-    """Put, over and over, the second and the third name in the place of the first while `work` is done; how often."""
-    place, inside, outside = (root / name for name in names)
+def race(swap: Callable[[], None], work: Callable[[], None], is_run: Callable[[], bool]) -> None:
+    """Swap SWAPS times, and on until both ways were met, while `work` is done over and over."""
     done = threading.Event()
     errors: list[BaseException] = []
 
-    def watch() -> None:
+    def swap_on() -> None:
         try:
-            while not done.is_set():
-                work()
+            end = time.monotonic() + PATIENCE
+            swaps = 0
+            while swaps < SWAPS or not (is_run() or time.monotonic() > end):
+                swap()
+                swaps += 1
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
-    worker = threading.Thread(target=watch)
-    worker.start()
-    swaps = 0
+    swapper = threading.Thread(target=swap_on)
+    swapper.start()
     try:
-        while swaps < SWAPS and worker.is_alive():
-            inside.rename(place)
-            place.rename(inside)
-            outside.rename(place)
-            place.rename(outside)
-            swaps += 1
+        while not done.is_set():
+            work()
     finally:
-        done.set()
-        worker.join()
-    if errors:
-        raise errors[0]
-    return swaps
+        swapper.join()
+    assert not errors
+    assert is_run(), "the race was not run"
 
 
 @pytest.mark.usefixtures("quick_switching")
@@ -537,9 +537,16 @@ def test_a_swap_while_reading_never_shows_what_is_outside(handler: FileHandler, 
             outcome = type(error)
         seen[outcome] = seen.get(outcome, 0) + 1
 
-    assert swap_while(root, ("place", "spare", "evil"), work) == SWAPS
+    place, inside, outside = (root / name for name in ("place", "spare", "evil"))
+
+    def swap() -> None:
+        inside.rename(place)
+        place.rename(inside)
+        outside.rename(place)
+        place.rename(outside)
+
+    race(swap, work, lambda: {INSIDE, Denied} <= set(seen))
     assert set(seen) <= {INSIDE, None, Denied, NotFound, NotADirectory}, seen
-    assert {INSIDE, Denied} <= set(seen), "the race was not run"
 
 
 def swap_file(root: Path) -> None:
@@ -577,22 +584,9 @@ def test_a_swap_while_writing_never_changes_what_is_outside(
 ):
     before = outside_of(root)
     swap(root) if swap is swap_file else (root / "place").mkdir()
-    done = threading.Event()
-    errors: list[BaseException] = []
-
-    def swap_on() -> None:
-        try:
-            for _ in range(SWAPS):
-                swap(root)
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            done.set()
-
-    swapper = threading.Thread(target=swap_on)
-    swapper.start()
     outcomes: set[object] = set()
-    while not done.is_set():
+
+    def work() -> None:
         for attempt in (
             lambda: handler.append(path, b"+", asked(path)),
             lambda: handler.write(path, b"written", asked(path)),
@@ -606,10 +600,9 @@ def test_a_swap_while_writing_never_changes_what_is_outside(
                 outcomes.add("done")
             except VfsError as error:
                 outcomes.add(type(error))
-    swapper.join()
-    assert not errors
+
+    race(lambda: swap(root), work, lambda: {"done", Denied} <= outcomes)
     assert outside_of(root) == before
-    assert {"done", Denied} <= outcomes, "the race was not run"
 
 
 def test_nothing_stays_open(handler: FileHandler, root: Path):
