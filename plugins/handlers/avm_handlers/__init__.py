@@ -13,8 +13,10 @@ from vfs_core.specs import HandlerSpec
 def avm_register_handlers() -> list[HandlerSpec]:
     """The handlers that this version serves."""
     return [
+        _spec("file", "avm_handlers.file:FileHandler", "A directory of the real file system"),
         _spec("memory", "avm_handlers.memory:MemoryHandler", "Another name for a directory of the store"),
         HandlerSpec("skills", "avm_handlers.skills:SkillsHandler", "What is to be known of each handler"),
+        _spec("script", "avm_handlers.script:ScriptHandler", "What a command prints"),
     ]
 
 
