@@ -67,7 +67,7 @@ class Providers:
 
     def stat(self, matched: Matched, path: str, session: Session) -> Stat:
         """What is known of `path`: as the handler says, else by reading it."""
-        if not self.capabilities(matched.route).stat:
+        if not self._offers(matched.route, "stat"):
             return self.read(matched, path, session, {}).stat
         context = self._context(matched, session, {})
         found = self._call(matched.route, path, lambda handler: handler.stat(path, context))
@@ -79,7 +79,7 @@ class Providers:
 
     def list(self, matched: Matched, path: str, session: Session) -> list[Entry]:
         """The names that the handler lists in `path`; none if it cannot list."""
-        if not self.capabilities(matched.route).list:
+        if not self._offers(matched.route, "list"):
             return []
         context = self._context(matched, session, {})
 
@@ -99,8 +99,13 @@ class Providers:
         return entries
 
     def capabilities(self, route: Route) -> Capabilities:
-        """What the rule's handler offers."""
-        return self._class(route).capabilities()
+        """What the rule's handler offers, with the configuration that it has."""
+        return self._handler(route).capabilities()
+
+    def _offers(self, route: Route, name: str) -> bool:
+        """Whether the rule's handler offers something; it is made only if its class does not rule that out."""
+        offered = self._class(route).capabilities()
+        return bool(getattr(offered, name) and getattr(self.capabilities(route), name))
 
     def close(self) -> None:
         """Close every handler that was made."""

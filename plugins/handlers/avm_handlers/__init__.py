@@ -14,6 +14,7 @@ def avm_register_handlers() -> list[HandlerSpec]:
     """The handlers that this version serves."""
     return [
         _spec("memory", "avm_handlers.memory:MemoryHandler", "Another name for a directory of the store"),
+        _spec("plugin", "avm_handlers.plugin:PluginHandler", "What a Python module or class reads"),
     ]
 
 
