@@ -15,6 +15,7 @@ def avm_register_handlers() -> list[HandlerSpec]:
     return [
         _spec("memory", "avm_handlers.memory:MemoryHandler", "Another name for a directory of the store"),
         _spec("plugin", "avm_handlers.plugin:PluginHandler", "What a Python module or class reads"),
+        _spec("sqlite", "avm_handlers.sqlite:SqliteHandler", "Rows of a query on an SQLite database"),
     ]
 
 
