@@ -124,7 +124,7 @@ class BaseHandler(ABC):
 
     @classmethod
     def capabilities(cls) -> Capabilities:
-        """What the class overrides."""
+        """What the class overrides. An instance may have one of its own, for what its `config` leaves out."""
         return Capabilities(
             **{
                 name: getattr(cls, name) is not getattr(BaseHandler, name)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from vfs_core.calling import Workers, deadline_in
 from vfs_core.config_text import prepare
 from vfs_core.errors import NotFound, PluginError, VfsError
-from vfs_core.handler import BaseHandler, Capabilities, Content, Context
+from vfs_core.handler import BaseHandler, Content, Context
 from vfs_core.path import join
 from vfs_core.plugins import Registry
 from vfs_core.result_cache import ResultCache
@@ -75,9 +75,14 @@ class Providers:
 
     def stat(self, matched: Matched, path: str, session: Session) -> Stat:
         """What is known of `path`: as the handler says, else by reading it."""
-        if not self.capabilities(matched.route).stat:
+
+        def ask(handler: BaseHandler, context: Context) -> Stat | _NotOffered | None:
+            return handler.stat(path, context) if handler.capabilities().stat else _NotOffered()
+
+        offered = self._class(matched.route).capabilities().stat
+        found = self._call(matched, path, session, {}, ask) if offered else _NotOffered()
+        if isinstance(found, _NotOffered):
             return self.read(matched, path, session, {}).stat
-        found = self._call(matched, path, session, {}, lambda handler, context: handler.stat(path, context))
         if found is None:
             raise NotFound.at(path)
         if not isinstance(found, Stat):
@@ -86,13 +91,13 @@ class Providers:
 
     def list(self, matched: Matched, path: str, session: Session) -> list[Entry]:
         """The names that the handler lists in `path`; none if it cannot list."""
-        if not self.capabilities(matched.route).list:
-            return []
 
         def collect(handler: BaseHandler, context: Context) -> list[str]:
-            listed: Iterable[str] = handler.list(path, context)
+            listed: Iterable[str] = handler.list(path, context) if handler.capabilities().list else ()
             return list(listed)
 
+        if not self._class(matched.route).capabilities().list:
+            return []  # and nothing is made, or asked
         entries = []
         for name in self._call(matched, path, session, {}, collect):
             if not isinstance(name, str):
@@ -103,10 +108,6 @@ class Providers:
                 raise PluginError(f"{path}: {_named(matched.route)} listed {name!r}, which is not a name")
             entries.append(Entry(plain, join(path, plain), synthetic_stat(kind)))
         return entries
-
-    def capabilities(self, route: Route) -> Capabilities:
-        """What the rule's handler offers."""
-        return self._class(route).capabilities()
 
     def close(self) -> None:
         """Close every handler that was made, once no call is in it any more. Raises nothing."""
@@ -202,6 +203,10 @@ class Providers:
         if not (isinstance(loaded, type) and issubclass(loaded, BaseHandler)):
             raise PluginError(f"{_named(route)} is {loaded!r}, which is not a subclass of BaseHandler")
         return loaded
+
+
+class _NotOffered:
+    """Stands for an answer that a handler does not give."""
 
 
 class _Served:
