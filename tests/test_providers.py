@@ -661,3 +661,24 @@ def test_a_configuration_that_cannot_be_read_leaves_the_old_one_in_force(
         opened.reload()
         assert not session.exists("/d/a")
         assert not session.exists("/e")
+
+
+def test_a_directory_of_providers_is_no_file(db: Path):
+    session = one(db, "/live/prices/{symbol}", writable=True)
+    for path in ("/live", "/live/prices"):
+        with pytest.raises(IsADirectory, match="is a directory of the configured providers"):
+            session.write(path, "x")
+    session.write("/memory/a", "x")
+    with pytest.raises((IsADirectory, ReadOnly)):
+        session.rename("/memory/a", "/live")
+    assert session.read("/memory/a").text == "x"
+    assert [entry.name for entry in session.list("/live")] == ["prices"]
+
+
+def test_only_what_a_pattern_matches_is_listed(db: Path):
+    contents = {"/notes/a.md": "1", "/notes/b.txt": "2", "/notes/sub/c.md": "3"}
+    session = one(db, "/notes/{name}.md", contents=contents)
+    assert [entry.name for entry in session.list("/notes")] == ["a.md"]
+    session = one(db, "/notes/**", contents=contents)
+    assert [entry.name for entry in session.list("/notes")] == ["a.md", "b.txt", "sub"]
+    assert [entry.name for entry in session.list("/notes/sub")] == ["c.md"]

@@ -129,7 +129,10 @@ def test_a_ttl_is_honoured(config, tmp_path):
 
 
 def test_writes_are_refused_with_the_rule_that_says_so(config, avm, tmp_path):
-    with AVM(config=config, db=tmp_path / "avm.db") as python, pytest.raises(Denied, match=r"config\.yaml:30"):
+    with (
+        AVM(config=config, db=tmp_path / "avm.db") as python,
+        pytest.raises(Denied, match=r"config\.yaml:30"),
+    ):
         python.write("/live/prices/NVDA", "1")
     for path in ("/live/prices/NVDA", "/live/indicators/x"):
         done = avm("--config", config, "--db", tmp_path / "avm.db", "write", path, "--content", "1")
@@ -141,7 +144,10 @@ def test_writes_are_refused_with_the_rule_that_says_so(config, avm, tmp_path):
 def test_listing_and_walking_ask_nobody(config, avm, tmp_path):
     with AVM(config=config, db=tmp_path / "avm.db") as python:
         python.write("/memory/note", "x")
-        names = {path: [entry.name for entry in python.list(path)] for path in ("/", "/live", "/live/prices", "/system")}
+        names = {
+            path: [entry.name for entry in python.list(path)]
+            for path in ("/", "/live", "/live/prices", "/system")
+        }
     assert names == {
         "/": ["live", "memory", "system"], "/live": ["indicators", "prices"], "/live/prices": [], "/system": ["status"],
     }  # fmt: skip

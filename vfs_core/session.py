@@ -236,7 +236,8 @@ class Session:
         if route is not None:
             self.judge.check_provided(Operation.LIST, path)
             for entry in providers.list(route, path, self):
-                entries[entry.name] = entry
+                if routes.match(entry.path) or (entry.is_directory and routes.listing_route(entry.path)):
+                    entries[entry.name] = entry  # what no pattern matches could not be read
         for child in routes.children(path):
             kind = Kind.DIRECTORY if child.is_directory else Kind.FILE
             at = join(path, child.name)
@@ -1009,6 +1010,8 @@ class Session:
         first = path[1:].partition("/")[0]
         if first in RESERVED:
             raise Unsupported(f"/{first} is a place of AVM, and nothing can be made there")
+        if self._is_synthetic(path) and self.store.find(path).stat is None:
+            raise IsADirectory(f"{path} is a directory of the configured providers")
         while path != "/" and self.kernel.routes.may_serve(path):
             path = split(path)[0]
             if self._is_synthetic(path) and self.store.find(path).stat is None:
