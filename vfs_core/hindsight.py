@@ -318,7 +318,7 @@ def diff(view: View, path: str, old: int | None, new: int | None) -> str:
     )  # fmt: skip
 
 
-def unified(old: bytes, new: bytes, old_label: str, new_label: str) -> str:
+def unified(old: bytes, new: bytes, old_label: str, new_label: str, context: int = 3) -> str:
     """A unified diff of two texts; of other bytes it says only that they differ."""
     if old == new:
         return ""
@@ -329,7 +329,7 @@ def unified(old: bytes, new: bytes, old_label: str, new_label: str) -> str:
     import difflib
 
     lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), old_label, new_label
+        before.splitlines(keepends=True), after.splitlines(keepends=True), old_label, new_label, n=context
     )
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines

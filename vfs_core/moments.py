@@ -45,8 +45,8 @@ def as_ns(moment: Moment, *, end: bool = False) -> int:
     if isinstance(moment, str):
         return parse_moment(moment, end=end)
     if isinstance(moment, datetime):
-        return int(moment.timestamp() // 1) * 1_000_000_000 + moment.microsecond * 1000
-    return moment
+        moment = int(moment.timestamp() // 1) * 1_000_000_000 + moment.microsecond * 1000
+    return max(-_LATEST_NS + 1, min(moment, _LATEST_NS - 1))  # of the year 2999 no store has anything
 
 
 def parse_moment(text: str, *, end: bool = False) -> int:

@@ -130,7 +130,8 @@ def parse(text: str, agent: str, suffixes: Collection[str] = ()) -> Ref:
     """The one place where text becomes a reference, and where aliases are rewritten.
 
     `/private/x` becomes the agent's own `/memory/private/<agent>/x`, `/shared/x` becomes
-    `/memory/shared/x`. A query follows URL rules. Raises Invalid or NameTooLong.
+    `/memory/shared/x`, `@x` is `/@x` (the session looks up what that stands for). A query follows URL rules. Raises
+    Invalid or NameTooLong.
     """
     suffix: str | None = None
     query = _NO_QUERY
@@ -139,7 +140,7 @@ def parse(text: str, agent: str, suffixes: Collection[str] = ()) -> Ref:
         if found is not None:
             text, suffix, raw = found
             query = MappingProxyType(dict(parse_qsl(raw, keep_blank_values=True))) if raw else _NO_QUERY
-    path = normalize(text)
+    path = normalize(f"/{text}" if text.startswith("@") else text)
     if path.startswith("/private") and (len(path) == 8 or path[8] == "/"):
         path = private_space(agent) + path[8:]
     elif path.startswith("/shared") and (len(path) == 7 or path[7] == "/"):

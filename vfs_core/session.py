@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
-from vfs_core import filing, finding, forgetting, hindsight, keeping, searching, undoing
+from vfs_core import filing, finding, forgetting, hindsight, keeping, searching, shortcuts, undoing
 from vfs_core.bell import EPOCH
 from vfs_core.errors import (
     CrossHandler,
@@ -44,7 +44,7 @@ from vfs_core.meta import normalize_tags, tags_of
 from vfs_core.moments import Moment, as_ns
 from vfs_core.names import check_agent_name
 from vfs_core.past import EXPIRED_UNSEEN, Trashed
-from vfs_core.path import MEMORY, PRIVATE, Ref, join, parse, split, split_suffix
+from vfs_core.path import MEMORY, PRIVATE, Ref, join, normalize, parse, split, split_suffix
 from vfs_core.permissions import Judge
 from vfs_core.providers import synthetic_stat
 from vfs_core.reactor import LINKS
@@ -52,7 +52,7 @@ from vfs_core.retrospect import Retrospect
 from vfs_core.routing import Matched
 from vfs_core.searching import EVERYTHING, Filter, Mode, Ranked, Results
 from vfs_core.storage import Copy, Found, Moved, Operation, Snapshot, Store, Transaction
-from vfs_core.suffix import BaseSuffix, SuffixContext
+from vfs_core.suffix import BaseSuffix, SuffixContext, check_query, content_of
 from vfs_core.types import (
     JSON,
     SYMMETRIC_LINKS,
@@ -124,7 +124,7 @@ class Session:
         if path is None:
             ref = self._parse(text)
             if ref.suffix is not None:
-                return self._read_suffix(ref)
+                return self._read_suffix(ref, delivered=True)
             matched = self._match(ref.path)
             if matched is not None:
                 self.judge.check_provided(Operation.READ, ref.path)
@@ -738,7 +738,7 @@ class Session:
         What cannot be reached is named. `@id` is a deleted node by its number. Only for the owner. Raises NotFound,
         NotOwner, Denied.
         """
-        text = f"{MEMORY}/{path}" if path.startswith("@") else path
+        text = f"{MEMORY}/{path}" if path[:1] == "@" and shortcuts.node_of(path) is None else path
         return forgetting.forget(self, self._stored(text).path)
 
     def scrub(self) -> bool:
@@ -958,7 +958,22 @@ class Session:
         return self._parse(text).path
 
     def _parse(self, text: str) -> Ref:
-        return parse(text, self.principal.agent, self.kernel.suffix_names)
+        ref = parse(text, self.principal.agent, self.kernel.suffix_names)
+        if not ref.path.startswith("/@"):
+            return ref
+        shortcut, slash, rest = ref.path[1:].partition("/")
+        node = shortcuts.node_of(shortcut)
+        if node is None:
+            return ref
+        return ref._replace(path=normalize(f"{self._path_of(node, ref.path)}{slash}{rest}"))
+
+    def _path_of(self, node: int, shortcut: str) -> str:
+        """A present path of a node that the agent may know of: the first where it has several. Raises NotFound."""
+        judge = self.judge
+        for found in judge.store.nodes([node]):
+            if judge.allows(Operation.STAT, found):
+                return found.path
+        raise NotFound.at(shortcut)
 
     def _stored(self, text: str) -> Ref:
         """A reference to a node of the store. Raises Unsupported for providers' paths, Invalid for suffixes."""
@@ -984,7 +999,7 @@ class Session:
 
     def _remember(self, known: dict[str, str], text: str, path: str) -> None:
         """Skip parsing and routing the next time for a text that no provider may claim."""
-        if not self.kernel.routes.may_serve(path):
+        if "@" not in text and not self.kernel.routes.may_serve(path):  # what a shortcut stands for may be renamed
             if len(known) >= _REMEMBERED:
                 known.clear()
             known[text] = path
@@ -1010,6 +1025,8 @@ class Session:
         first = path[1:].partition("/")[0]
         if first in RESERVED:
             raise Unsupported(f"/{first} is a place of AVM, and nothing can be made there")
+        if first[:1] == "@" and shortcuts.node_of(first) is not None:
+            raise Invalid(f"/{first} is a shortcut to a node, not a name that can be given")
         if self._is_synthetic(path) and self.store.find(path).stat is None:
             raise IsADirectory(f"{path} is a directory of the configured providers")
         while path != "/" and self.kernel.routes.may_serve(path):
@@ -1037,24 +1054,31 @@ class Session:
         if matched is not None:
             self.judge.check_provided(asked, ref.path)
             return suffix
-        found = self.find(ref.path, asked)
+        found = self.find(ref.path, Operation.STAT)
         directory = found is None or found.stat is None or found.stat.kind is Kind.DIRECTORY
         if directory and not suffix.on_directories:
             raise IsADirectory(f"{ref.path} is a directory, and ':{ref.suffix}' is for files")
         if not directory and not suffix.on_files:
             raise NotADirectory(f"{ref.path} is a file, and ':{ref.suffix}' is for directories")
+        if found is not None:
+            self.judge.check(asked, found)
         return suffix
 
-    def _read_suffix(self, ref: Ref) -> Node:
+    def _read_suffix(self, ref: Ref, *, delivered: bool = False) -> Node:
         suffix = self._suffix(ref, lambda each: each.read_operation)
-        content = _guarded(ref, lambda: suffix.read(SuffixContext(self, ref.path, ref.query)))
+        check_query(suffix, str(ref), ref.query)
+        context = SuffixContext(self, ref.path, ref.query)
+        content = _guarded(ref, lambda: content_of(suffix, context))
         if not isinstance(content, (bytes, str)):
             raise PluginError(f"{ref}: ':{ref.suffix}' returned {type(content).__name__}, not bytes or str")
         data = _as_bytes(content)
+        if delivered:
+            _guarded(ref, lambda: suffix.delivered(context, data))
         return Node(str(ref), data, synthetic_stat(Kind.FILE, len(data)))
 
     def _write_suffix(self, ref: Ref, data: bytes) -> None:
         suffix = self._suffix(ref, lambda each: each.write_operation)
+        check_query(suffix, str(ref), ref.query, writing=True)
         _guarded(ref, lambda: suffix.write(SuffixContext(self, ref.path, ref.query), data))
 
 

@@ -546,6 +546,19 @@ class Store(ABC):
     def changes(self, after: int = 0, limit: int = 1000) -> list[Change]:
         """Journal rows above `after`, in order."""
 
+    # --- how far somebody has read -----------------------------------------------------------------
+
+    def mark(self, reader: str, node: int) -> int:
+        """The version up to which a reader (an agent, or one of its sessions) has read a node; 0 if none is kept."""
+        raise Unsupported(f"{self.location} keeps no marks")
+
+    def set_mark(self, reader: str, node: int, version: int, *, forward: bool = False) -> None:
+        """Keep such a version, durably; 0 drops it. With `forward` a later one that is there stays.
+
+        It is no change of the memory: it has no journal row and rings no bell. Raises ReadOnly.
+        """
+        raise Unsupported(f"{self.location} keeps no marks")
+
     # --- changing --------------------------------------------------------------------------------
 
     @abstractmethod

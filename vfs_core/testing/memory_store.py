@@ -68,6 +68,7 @@ class MemoryStore(Store):
         self.writable = True
         self._pending: State | None = None
         self._closed = False
+        self._marks: dict[tuple[str, int], int] = {}
         self._lock, self._pid = threading.RLock(), os.getpid()
         state = State(users={founder.agent: User(founder.agent)})
         made = MemoryTransaction(state, founder, allow_all, charge_nobody)
@@ -234,6 +235,16 @@ class MemoryStore(Store):
 
     def changes(self, after: int = 0, limit: int = 1000) -> list[Change]:
         return [row.change for row in self._state.journal[after : after + limit]]
+
+    # --- how far somebody has read -----------------------------------------------------------------
+
+    def mark(self, reader: str, node: int) -> int:
+        return self._marks.get((reader, node), 0)
+
+    def set_mark(self, reader: str, node: int, version: int, *, forward: bool = False) -> None:
+        if not self.writable:
+            raise ReadOnly(f"the store cannot be written: {self.read_only_reason or self.location}")
+        self._marks[reader, node] = max(version, self.mark(reader, node)) if forward else version
 
     # --- changing --------------------------------------------------------------------------------
 

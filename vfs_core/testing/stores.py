@@ -6,6 +6,7 @@ from vfs_core.testing.store_contents import StoreContentTests
 from vfs_core.testing.store_files import StoreFileTests
 from vfs_core.testing.store_forget import StoreForgetTests
 from vfs_core.testing.store_journal import StoreJournalTests
+from vfs_core.testing.store_marks import StoreMarkTests
 from vfs_core.testing.store_model import StoreModelTests
 from vfs_core.testing.store_names import StoreNameTests
 from vfs_core.testing.store_past import StorePastTests
@@ -20,6 +21,7 @@ class StoreTests(
     StoreJournalTests,
     StorePastTests,
     StoreForgetTests,
+    StoreMarkTests,
     StoreModelTests,
 ):
     """Everything that a store promises, by topic, and against a model."""

@@ -11,6 +11,7 @@ from vfs_core.specs import (
     FollowerSpec,
     SearchSpec,
     StoreSpec,
+    SuffixSpec,
     SummariserSpec,
     VectorSpec,
 )
@@ -113,6 +114,16 @@ def avm_register_summarisers() -> list[SummariserSpec]:
             "avm_builtin.memory.consolidation.extractive:ExtractiveSummariser",
             "Sentences of the notes themselves; no language model",
         ),
+    ]
+
+
+@hookimpl
+def avm_register_suffixes() -> list[SuffixSpec]:
+    """The virtual node that asks the memory."""
+    return [
+        SuffixSpec(
+            "recall", "avm_builtin.memory.suffix:Recall", "What you may see of it; ?q=WORDS, max_tokens"
+        )
     ]
 
 

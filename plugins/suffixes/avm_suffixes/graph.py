@@ -8,7 +8,7 @@ from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
-from vfs_core.types import MENTION, Link
+from vfs_core.types import JSON, MENTION, Link
 
 _LINE = re.compile(r"(?:(?P<kind>[^/\s]+)[ \t]+)?(?P<target>/[^\t]*)(?:\t(?P<weight>[^\t]*))?")
 
@@ -22,6 +22,13 @@ class Links(BaseSuffix):
         """The links to what the caller may read."""
         links = context.session.links(context.path)
         return "".join(f"{link.kind}\t{link.target}\t{link.weight:g}\n" for link in links)
+
+    def read_json(self, context: SuffixContext) -> JSON:
+        """The same."""
+        return [
+            {"kind": link.kind, "target": link.target, "weight": link.weight}
+            for link in context.session.links(context.path)
+        ]
 
     def write(self, context: SuffixContext, data: bytes) -> None:
         """Add links, all or none: lines as they are read, of `kind path`, or of a path alone (`related`).

@@ -6,6 +6,7 @@ import json
 
 from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
+from vfs_core.meta import tags_of
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import JSON
@@ -17,7 +18,11 @@ class Meta(BaseSuffix):
     write_operation = Operation.WRITE
 
     def read(self, context: SuffixContext) -> str:
-        """The metadata, indented; what the node is, without its content, under `node`."""
+        """`read_json`, indented."""
+        return json.dumps(self.read_json(context), indent=2, ensure_ascii=False) + "\n"
+
+    def read_json(self, context: SuffixContext) -> JSON:
+        """The metadata; what the node is, without its content, under `node`."""
         session = context.session
         found = session.require_stored(context.path, self.read_operation)
         stat = found.stat
@@ -36,7 +41,7 @@ class Meta(BaseSuffix):
                 "modified": stat.modified.isoformat(),
             },
         }
-        return json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+        return described
 
     def write(self, context: SuffixContext, data: bytes) -> None:
         """Merge a JSON object into the metadata; null removes a key, `node` is ignored."""
@@ -59,9 +64,12 @@ class Tags(BaseSuffix):
 
     def read(self, context: SuffixContext) -> str:
         """One line; empty without tags."""
-        found = context.session.require_stored(context.path, self.read_operation)
-        tags = json.loads(found.meta_json).get("tags", [])
+        tags = self.read_json(context)
         return ", ".join(tags) + "\n" if tags else ""
+
+    def read_json(self, context: SuffixContext) -> list[str]:
+        """The tags."""
+        return tags_of(context.session.require_stored(context.path, self.read_operation).meta_json)
 
     def write(self, context: SuffixContext, data: bytes) -> None:
         """Set the tags, separated by commas or line breaks; nothing removes all."""

@@ -6,8 +6,10 @@ import time
 
 from avm_suffixes.text import decode
 from vfs_core.moments import NEVER, format_duration, parse_duration
+from vfs_core.rendering import version_json
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
+from vfs_core.types import JSON, as_datetime
 
 _MOST = 1000
 
@@ -20,9 +22,17 @@ class Ttl(BaseSuffix):
 
     def read(self, context: SuffixContext) -> str:
         """One line."""
-        found = context.session.require_stored(context.path, self.read_operation)
-        expires = found.stat.expires_ns if found.stat else None
+        expires = self._expires_ns(context)
         return f"{NEVER if expires is None else format_duration(expires - time.time_ns())}\n"
+
+    def read_json(self, context: SuffixContext) -> JSON:
+        """When it expires, or null."""
+        expires = self._expires_ns(context)
+        return {"expires": None if expires is None else as_datetime(expires).isoformat()}
+
+    def _expires_ns(self, context: SuffixContext) -> int | None:
+        found = context.session.require_stored(context.path, self.read_operation)
+        return found.stat.expires_ns if found.stat else None
 
     def write(self, context: SuffixContext, data: bytes) -> None:
         """Let it expire after a duration; `never` takes it back."""
@@ -44,3 +54,7 @@ class History(BaseSuffix):
             for each in versions
         )
         return "".join(lines)
+
+    def read_json(self, context: SuffixContext) -> JSON:
+        """The same."""
+        return [version_json(each) for each in context.session.history(context.path, _MOST)]

@@ -30,8 +30,12 @@ from vfs_core.testing import SuffixTests
 from vfs_core.types import Link
 
 NOTE = "/memory/note.md"
-ALL = ("data", "history", "info", "links", "meta", "path", "shared", "tags", "ttl")
-WRITABLE = ("data", "links", "meta", "shared", "tags", "ttl")
+ALL = (
+    *("access", "blame", "data", "delta", "diff", "history", "info", "links"),
+    *("mark", "meta", "path", "shared", "tags", "ttl"),
+)
+"""Those that a file has, but for two that need a query or do not work yet."""
+WRITABLE = ("data", "inbox", "links", "mark", "meta", "shared", "tags", "ttl")
 
 
 @pytest.fixture
@@ -256,7 +260,7 @@ def test_the_path_is_absolute_and_without_aliases(session: Session):
 def test_info_lists_the_suffixes_that_the_node_has(session: Session):
     lines = [line.split("\t") for line in session.read(f"{NOTE}:info").text.splitlines()]
     assert [(name, access) for name, access, _ in lines] == [
-        (f":{name}", "rw" if name in WRITABLE else "r") for name in ALL
+        (f":{name}", "rw" if name in WRITABLE else "r") for name in sorted((*ALL, "at", "inbox"))
     ]
     assert all(summary for _, _, summary in lines)
     directory = session.read("/memory:info").text

@@ -10,12 +10,11 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TextIO
 
+from vfs_core.rendering import one_line
 from vfs_core.types import JSON
 
-_BREAKS = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _HOSTILE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, what reorders text, and bytes that were not UTF-8."""
 _HOSTILE_IN_LINES = re.compile(_HOSTILE.pattern.replace(r"\x00-\x1f", r"\x00-\x08\x0b-\x1f"))
@@ -42,7 +41,7 @@ def on_terminal(stream: TextIO | None) -> bool:
 
 def entry(text: str) -> str:
     """A name as listings print it: on one line always, harmless where somebody is looking."""
-    return printable(text) if on_terminal(sys.stdout) else _BREAKS.sub(_escape, text)
+    return printable(text) if on_terminal(sys.stdout) else one_line(text)
 
 
 def put(text: str) -> None:
@@ -61,16 +60,6 @@ def put_json(value: JSON) -> None:
     put(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def content_json(data: bytes) -> dict[str, str]:
-    """Content as JSON can carry it: `content` if it is UTF-8, else `base64`."""
-    try:
-        return {"content": data.decode()}
-    except UnicodeDecodeError:
-        import base64
-
-        return {"base64": base64.b64encode(data).decode("ascii")}
-
-
 def note(text: str) -> None:
     """Say something that is not data."""
     sys.stderr.write(printable_lines(text) + "\n")
@@ -80,7 +69,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table where somebody is looking, lines with tabs elsewhere."""
     if not on_terminal(sys.stdout):
         for row in rows:
-            put("\t".join(_BREAKS.sub(_escape, cell) for cell in row))
+            put("\t".join(one_line(cell) for cell in row))
         return
     from rich.console import Console
     from rich.table import Table
@@ -92,11 +81,6 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     Console(file=sys.stdout, highlight=False).print(drawn)
-
-
-def local_time(time_ns: int) -> str:
-    """A moment as a person reads it, in the local time zone."""
-    return datetime.fromtimestamp(time_ns // 1_000_000_000).strftime("%Y-%m-%d %H:%M")
 
 
 def size(count: int) -> str:

@@ -22,6 +22,7 @@ from avm_builtin.storage.sqlite.connection import (
     fetch,
     read_only_reason,
 )
+from avm_builtin.storage.sqlite.marks import Marks
 from avm_builtin.storage.sqlite.past import SqlitePast
 from avm_builtin.storage.sqlite.place import check_place
 from avm_builtin.storage.sqlite.rows import (
@@ -110,6 +111,7 @@ class SqliteStore(Store):
         self.writable = database.writable
         self.read_only_reason = "" if database.writable else read_only_reason(database.path)
         self._refusal: type[VfsError] = ReadOnly
+        self._marks = Marks(None if database.in_memory else f"{side_base(database.path)}.marks.db", uuid)
 
     @classmethod
     def open(cls, context: StoreContext) -> SqliteStore:
@@ -442,6 +444,17 @@ class SqliteStore(Store):
         )
         return [change_from(row, self._names) for row in rows]
 
+    # --- how far somebody has read -----------------------------------------------------------------
+
+    def mark(self, reader: str, node: int) -> int:
+        return self._marks.get(reader, node)
+
+    def set_mark(self, reader: str, node: int, version: int, *, forward: bool = False) -> None:
+        if not self.writable:
+            raise self._refusal(self.read_only_reason)
+        mode = 0o600 if self._database.in_memory else os.stat(self.location).st_mode & 0o666
+        self._marks.put(reader, node, version, mode, forward=forward)
+
     # --- changing --------------------------------------------------------------------------------
 
     def transaction(self, origin: Origin, check: Check, charge: Charge = charge_nobody) -> SqliteTransaction:
@@ -511,7 +524,8 @@ class SqliteStore(Store):
         if self._database.in_memory:
             return []
         base = self.location
-        return [base, f"{base}-wal", f"{base}-shm", f"{side_base(base)}.bell", f"{side_base(base)}.lock"]
+        beside = (f"{side_base(base)}.{name}" for name in ("bell", "lock", "marks.db"))
+        return [base, f"{base}-wal", f"{base}-shm", *beside]
 
     def vocabulary(self) -> str:
         return "\n".join(str(row[0]) for row in self._database.rows(forget.VOCABULARY))

@@ -6,10 +6,11 @@ import re
 
 import click
 
-from avm_builtin.frontends.cli.output import entry, local_time, put, put_json, table
+from avm_builtin.frontends.cli.output import entry, put, put_json, table
 from avm_builtin.frontends.cli.params import AgentName, Moment, NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import Invalid, NotFound
+from vfs_core.rendering import local_time
 from vfs_core.types import Change
 
 _DAMAGED = 8

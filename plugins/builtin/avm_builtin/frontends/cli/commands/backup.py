@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from avm_builtin.frontends.cli.output import local_time, note, printable, put, put_json, table
+from avm_builtin.frontends.cli.output import note, printable, put, put_json, table
 from avm_builtin.frontends.cli.progress import Progress
 from avm_builtin.frontends.cli.state import App
+from vfs_core.rendering import local_time
 from vfs_core.types import as_datetime
 
 

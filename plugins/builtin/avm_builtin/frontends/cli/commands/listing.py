@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import click
 
-from avm_builtin.frontends.cli.output import entry, local_time, on_terminal, put, put_json
+from avm_builtin.frontends.cli.output import entry, on_terminal, put, put_json
 from avm_builtin.frontends.cli.params import Moment, NotePath
 from avm_builtin.frontends.cli.state import App
+from vfs_core.rendering import local_time
 from vfs_core.storage import Operation
 from vfs_core.types import JSON, Stat
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from avm_builtin.frontends.cli.output import entry, local_time, put, put_bytes, put_json, table
+from avm_builtin.frontends.cli.output import entry, put, put_bytes, put_json, table
 from avm_builtin.frontends.cli.params import NotePath
 from avm_builtin.frontends.cli.state import App
-from vfs_core.types import JSON
-
-if TYPE_CHECKING:
-    from vfs_core.types import Version
+from vfs_core.rendering import blame_json, blame_line, local_time, version_json
 
 
 @click.command()
@@ -41,20 +36,6 @@ def history(app: App, limit: int, before: int | None, path: str) -> None:
     table(("version", "time", "author", "change", "bytes"), rows)
 
 
-def version_json(version: Version) -> dict[str, JSON]:
-    """A version as JSON."""
-    return {
-        "version": version.version,
-        "time": version.time.isoformat(),
-        "author": version.author,
-        "change": version.operation,
-        "size": version.size,
-        "path": version.path,
-        "sequence": version.sequence,
-        "hash": version.content_hash.hex(),
-    }
-
-
 @click.command()
 @click.argument("path", type=NotePath())
 @click.argument("old", type=click.IntRange(min=0), required=False)
@@ -79,10 +60,7 @@ def blame(app: App, path: str) -> None:
     """Print the note at PATH with the version, author and time that brought each line."""
     lines = app.session.blame(path)
     if app.as_json:
-        put_json([{"line": each.number, "text": each.text, **version_json(each.version)} for each in lines])
+        put_json([blame_json(each) for each in lines])
         return
     for each in lines:
-        version = each.version
-        put(
-            f"v{version.version:<4} {entry(version.author):<12} {local_time(version.time_ns)}  {entry(each.text)}"
-        )
+        put(blame_line(each, entry))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from avm_builtin.frontends.cli.errors import describe, exit_code
-from avm_builtin.frontends.cli.output import content_json, note, put_bytes, put_json
+from avm_builtin.frontends.cli.output import note, put_bytes, put_json
 from avm_builtin.frontends.cli.params import Moment, NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.errors import VfsError
+from vfs_core.rendering import content_json
 from vfs_core.types import JSON
 
 if TYPE_CHECKING:

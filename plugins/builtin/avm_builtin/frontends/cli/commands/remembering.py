@@ -12,6 +12,7 @@ from avm_builtin.frontends.cli.progress import Progress
 from avm_builtin.frontends.cli.state import App
 from avm_builtin.memory.agent import AgentMemory
 from avm_builtin.memory.recalling import STRATEGIES, Strategy
+from avm_builtin.memory.suffix import recalled_json
 
 
 @click.command()
@@ -116,22 +117,7 @@ def recall(
         )
     note_lag(found.behind, found.embedded)
     if app.as_json:
-        put_json(
-            {
-                "text": found.text,
-                "tokens": found.tokens,
-                "matches": found.matches,
-                "notes": [
-                    {
-                        "path": each.path,
-                        "score": round(each.score, 4),
-                        "author": each.author,
-                        "text": each.text,
-                    }
-                    for each in found.frames
-                ],
-            }
-        )
+        put_json(recalled_json(found))
     else:
         put(found.text.rstrip("\n"))
     if not found.matches:

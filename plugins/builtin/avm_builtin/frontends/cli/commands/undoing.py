@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from avm_builtin.frontends.cli.output import counted, entry, local_time, note, printable, put, put_json, table
+from avm_builtin.frontends.cli.output import counted, entry, note, printable, put, put_json, table
 from avm_builtin.frontends.cli.params import AgentName, Moment, NotePath
 from avm_builtin.frontends.cli.state import App
 from vfs_core.moments import NEVER, format_duration, parse_duration
+from vfs_core.rendering import local_time
 from vfs_core.types import JSON, as_datetime
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from avm_builtin.frontends.cli.output import content_json
 from vfs_core.errors import Invalid
+from vfs_core.rendering import content_json
 from vfs_core.types import JSON, Link, Node, Stat
 
 _PERMISSIONS = 0o777
