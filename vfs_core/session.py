@@ -999,7 +999,9 @@ class Session:
 
     def _remember(self, known: dict[str, str], text: str, path: str) -> None:
         """Skip parsing and routing the next time for a text that no provider may claim."""
-        if "@" not in text and not self.kernel.routes.may_serve(path):  # what a shortcut stands for may be renamed
+        if "@" not in text and not self.kernel.routes.may_serve(
+            path
+        ):  # what a shortcut stands for may be renamed
             if len(known) >= _REMEMBERED:
                 known.clear()
             known[text] = path
