@@ -15,9 +15,10 @@ import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from avm import AVM, BaseHandler, register_handler
-from avm.errors import Conflict, MissingExtra, NotFound
+from avm.errors import Conflict, Denied, MissingExtra, NotFound
 
 MAX_NOTES = 1500
 MAX_BYTES = 200_000
@@ -78,12 +79,19 @@ class Clock(BaseHandler):
         return f"{time.process_time():.2f} s of CPU so far\n"
 
 
+PROVIDERS: list[dict[str, Any]] = [
+    {"pattern": "/live/clock", "handler": "clock"},
+    {"pattern": "/system/status", "handler": "script", "config": {"command": "uptime"}, "ttl": 60},
+    {"pattern": "/here/**", "handler": "file", "config": {"root": str(Path(__file__).parent)}},
+]
+
+
 def main() -> None:
     """Run every section."""
     register_handler("clock", Clock)
     with tempfile.TemporaryDirectory(prefix="avm-playground-") as folder:
         db = Path(folder) / "avm.db"
-        trader = AVM(db=db, agent="trader", providers=[{"pattern": "/live/clock", "handler": "clock"}])
+        trader = AVM(db=db, agent="trader", providers=PROVIDERS)
         analyst = AVM(db=db, agent="analyst")
         with trader, analyst:
             run(db, trader, analyst)
@@ -217,11 +225,26 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     trader.restore("/memory/plan.md")
     print(f"✓ restored, with {len(trader.history('/memory/plan.md'))} versions")
 
-    section(9, "A HANDLER OF ONE'S OWN")
+    section(9, "HANDLERS: A SCRIPT, A DIRECTORY, ONE OF ONE'S OWN")
+    print(f"📌 /system/status → {trader.read('/system/status').text.strip()}")
+    print(f"📌 ls /here → {[entry.name for entry in trader.list('/here')]}")
     print(f"📌 /live/clock → {trader.read('/live/clock').text.strip()}")
-    print(f"📌 ls / → {[entry.name for entry in trader.list('/')]}")
+    try:
+        trader.write("/here/playground.py", "")
+    except Denied as error:
+        print(f"✓ read-only unless a rule says otherwise: {error}")
 
-    section(10, "THE SAME ON THE COMMAND LINE")
+    section(10, "VIRTUAL NODES: ONLY WHAT IS NEW, LISTS, SHORTCUTS")
+    trader.read("/memory/shared/report.md:delta")
+    analyst.append("/memory/shared/report.md", "New finding\n")
+    print(trader.read("/memory/shared/report.md:delta").text, end="")
+    print(trader.read("/memory/shared/report.md:delta").text, end="")
+    first = trader.read("/memory/shared:list?limit=3").text
+    print(first, end="")
+    shortcut = next(word for word in first.split() if word.startswith("@"))
+    print(f"📌 {shortcut}:path → {trader.read(f'{shortcut}:path').text.strip()}")
+
+    section(11, "THE SAME ON THE COMMAND LINE")
     command(db, "avm write lesson.md --content 'RSI > 70 = overbought' --agent trader")
     command(db, "avm search overbought --agent analyst")
     command(db, "avm append shared/report.md --agent analyst", "a line from a pipe\n")
@@ -233,7 +256,7 @@ def run(db: Path, trader: AVM, analyst: AVM) -> None:
     command(db, "avm audit verify")
     command(db, "avm stats --agent trader")
 
-    section(11, "WHAT IT KEEPS")
+    section(12, "WHAT IT KEEPS")
     stats = trader.stats()
     print(f"   {stats.notes:,} notes, {stats.size / 1e6:.1f} MB, visible to {stats.agent}")
     print("\nDEMO COMPLETE 🎉   Your own memory, three commands:\n")
