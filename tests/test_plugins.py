@@ -33,6 +33,9 @@ class Greet(BaseHandler):
         return f"hello {context.parameters['name']}"
 """
 
+OWN = Registry().names("handler")
+"""The handlers that AVM comes with."""
+
 Module = Callable[[str, str], None]
 
 
@@ -99,7 +102,7 @@ def test_a_distribution_registers_by_entry_point_and_is_named_with_its_version(g
     registry = Registry()
     assert info(registry, "greeting").source == "entry point of avm-greet 1.2"
     assert info(registry, "greeting").supplies == ("handler greet",)
-    assert registry.names("handler") == ("memory", "greet"), "AVM's own come first"
+    assert registry.names("handler") == (*OWN, "greet"), "AVM's own come first"
 
 
 def test_avms_own_plugins_are_there_and_work():
@@ -219,7 +222,7 @@ def test_a_bad_plugin_does_no_harm_wherever_it_stands(module: Module, good: str,
         module("bad", source)
         registry = Registry(order)
         assert [each.name for each in registry.failures()] == ["bad"]
-        assert registry.names("handler") == ("memory", "greet")
+        assert registry.names("handler") == (*OWN, "greet")
         assert set(registry.names("suffix")) == set(Registry().names("suffix"))
 
 
@@ -228,7 +231,7 @@ def test_using_what_a_failed_plugin_would_supply_names_plugin_and_cause(module: 
     with Kernel(kernel_with("bad"), tmp_path / "avm.db") as kernel:
         assert any("greet" in str(warning) for warning in kernel.config.warnings)
         with pytest.raises(
-            PluginError, match=r"no handler named 'greet' \(there are: memory\).*bad: .*no licence"
+            PluginError, match=rf"no handler named 'greet' \(there are: {', '.join(OWN)}\).*bad: .*no licence"
         ):
             kernel.session().read("/greet/akashi")
 
@@ -255,12 +258,12 @@ def test_what_it_had_registered_before_it_failed_counts(module: Module):
     assert half.supplies == ("handler one", "suffix four")
     assert "the handler 'memory' is supplied by handlers already" in half.failure
     assert "avm_register_search: RuntimeError: later" in half.failure, "the second failure is told as well"
-    assert registry.names("handler") == ("memory", "one")
+    assert registry.names("handler") == (*OWN, "one")
 
 
 def test_the_same_module_twice_does_not_take_the_first_away(good: str):
     registry = Registry([good, good])
-    assert registry.names("handler") == ("memory", "greet")
+    assert registry.names("handler") == (*OWN, "greet")
     assert [each.failure for each in registry.plugins() if each.name == "good"] == [
         "",
         "there is a plugin of this name already (plugins.load in the configuration)",
@@ -385,7 +388,7 @@ def test_a_plugin_is_disabled_by_name_and_not_even_imported(good: str):
     registry = Registry([good], disable=[good])
     assert info(registry, "good").disabled
     assert "good" not in sys.modules
-    assert registry.names("handler") == ("memory",)
+    assert registry.names("handler") == OWN
     with pytest.raises(PluginError, match=r"no handler named 'greet'.*disabled in the configuration: good"):
         registry.load("handler", "greet")
 
