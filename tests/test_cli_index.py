@@ -40,6 +40,7 @@ def test_the_commands_of_the_description_work_without_a_configuration(avm: Avm, 
     )
     for part in ("src", "src/cart.py", "./src/", "/src/cart.py"):
         assert avm("index", "sigs", "myapp", part).out.startswith("src/cart.py\n     1  class ")
+    assert avm("index", "sigs", "myapp", ".").out == avm("index", "sigs", "myapp").out
 
 
 def test_what_has_changed_is_shown(avm: Avm, project: Path) -> None:

@@ -447,7 +447,9 @@ def test_rules_that_are_never_used_are_reported_by_check_and_harmless(file: Path
 
 
 def test_check_finds_everything_in_order_and_never_raises(file: Path, registry: Registry):
-    file.write_text(SEED.replace("default_access: ro", "default_access: maybe"))
+    file.write_text(
+        SEED.replace("default_access: ro", "default_access: maybe").replace("handler: ", "handler: no-")
+    )
     problems = check_config(file, registry)
     assert lines_of(problems) == [
         (5, "providers[0].handler"),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import avm_handlers
 from avm import AVM, BaseHandler, BaseSuffix, register_handler, register_suffix
 from avm.errors import Invalid, MissingExtra, NotFound, PluginError, VfsError
 from vfs_core import plugins
@@ -34,10 +33,10 @@ class Greet(BaseHandler):
         return f"hello {context.parameters['name']}"
 """
 
-Module = Callable[[str, str], None]
-
-OWN = tuple(spec.name for spec in avm_handlers.avm_register_handlers())
+OWN = Registry().names("handler")
 """The handlers that AVM comes with."""
+
+Module = Callable[[str, str], None]
 
 
 @pytest.fixture(autouse=True)
@@ -232,7 +231,7 @@ def test_using_what_a_failed_plugin_would_supply_names_plugin_and_cause(module: 
     with Kernel(kernel_with("bad"), tmp_path / "avm.db") as kernel:
         assert any("greet" in str(warning) for warning in kernel.config.warnings)
         with pytest.raises(
-            PluginError, match=r"no handler named 'greet' \(there are: [a-z, ]+\).*bad: .*no licence"
+            PluginError, match=rf"no handler named 'greet' \(there are: {', '.join(OWN)}\).*bad: .*no licence"
         ):
             kernel.session().read("/greet/akashi")
 

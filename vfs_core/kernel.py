@@ -63,7 +63,10 @@ from vfs_core.vectors import VectorBackend
 MEMORY_LOCATION = ":memory:"
 EMBEDDER_VARIABLE = "AVM_EMBEDDER"
 """The variable of the environment that names an embedder in the place of the configuration's."""
-_OWN_RULES = (ProviderRule("/.avm/handlers/{name}", "skills", where="AVM itself"),)
+_OWN_RULES = (
+    ProviderRule("/.avm/handlers/{name}", "skills", where="AVM itself"),
+    ProviderRule("/index/**", "index", where="AVM itself"),
+)
 """What is mounted behind the configuration's rules, where the handler is there."""
 SEMANTIC = "semantic"
 """The name under which the semantic index is registered as a follower; it is made with a context of its own."""

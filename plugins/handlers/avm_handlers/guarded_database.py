@@ -179,11 +179,12 @@ class GuardedDatabase:
         return found.st_dev, found.st_ino
 
     def _open(self, what: str, file: tuple[int, int], seconds: float) -> _Open:
-        flags = apsw.SQLITE_OPEN_READWRITE if self._writes else apsw.SQLITE_OPEN_READONLY
-        connection = apsw.Connection(self._path, flags=flags)
+        connection = self._connected(apsw.SQLITE_OPEN_READONLY, seconds)
         try:
-            connection.set_busy_timeout(int(seconds * 1000))
             self._refuse_our_own(what, connection)
+            if self._writes:  # only now: the last writer to close a database changes its files
+                connection.close()
+                connection = self._connected(apsw.SQLITE_OPEN_READWRITE, seconds)
             connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
             connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
             connection.enable_load_extension(False)
@@ -195,6 +196,11 @@ class GuardedDatabase:
             connection.close()
             raise
         return opened
+
+    def _connected(self, flags: int, seconds: float) -> apsw.Connection:
+        connection = apsw.Connection(self._path, flags=flags)
+        connection.set_busy_timeout(int(seconds * 1000))
+        return connection
 
     def _refuse_our_own(self, what: str, connection: apsw.Connection) -> None:
         application = connection.pragma("application_id")

@@ -486,6 +486,13 @@ def test_full_text_can_be_written_too(database: Path):
     handler.close()
 
 
+def test_an_r_tree_is_refused_and_not_half_read(database: Path):
+    """SQLite prepares to write when it opens one; `docs/handlers/sqlite.md` says so."""
+    run(database, "CREATE VIRTUAL TABLE box USING rtree(id, x0, x1); INSERT INTO box VALUES (1, 1, 2)")
+    with pytest.raises(Invalid, match="INSERT box_node is refused"):
+        read(database, "SELECT id FROM box")
+
+
 def test_what_the_schema_would_call_is_not_trusted(database: Path):
     run(database, "CREATE VIEW evil AS SELECT load_extension('x') AS x")
     with pytest.raises(Invalid):
@@ -507,6 +514,9 @@ def test_a_store_of_avm_is_refused_with_what_to_use(opened, tmp_path: Path):
             Denied, match="is a database of AVM, which is read through AVM alone; the handler 'memory'"
         ):
             session.read("/db/x")
+        keep = reader(database, "SELECT 1", write="DELETE FROM node", writable=True)
+        with pytest.raises(Denied, match="is a database of AVM"):
+            keep.write("/db/x", b"", context())
         session.write("/private/b", "still works")
         assert session.read("/private/a").text == "secret"
 

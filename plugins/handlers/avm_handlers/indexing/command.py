@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from posixpath import normpath
 from typing import Protocol
 
 import click
@@ -80,7 +81,7 @@ def status_command(app: _App, name: str) -> None:
 @click.pass_obj
 def sigs_command(app: _App, name: str, path: str) -> None:
     """Print functions, classes, methods and types with their lines: of all files, or of PATH within the project."""
-    wanted = path.strip("/").removeprefix("./")
+    wanted = normpath(path).strip("/") if path.strip("./") else ""
     found = {
         file: signatures
         for file, signatures in _read(app, name, f"{SIGNATURES}.json").items()
