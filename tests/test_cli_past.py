@@ -122,3 +122,19 @@ def test_another_sees_no_draft_of_what_was_published(avm: Avm) -> None:
         assert done.code != 0
         assert "draft" not in done.out + done.err
     assert "draft" not in avm("blame", "n.md", "-a", "kuro").out
+
+
+def test_delta_mark_and_changes_tell_what_is_new(avm: Avm, note: str) -> None:
+    first = avm("delta", note).out
+    assert first.startswith("# v")
+    assert avm("delta", note).out == "(no changes)\n"
+    version = avm("mark", note).out
+    assert avm("mark", note, "1").out == "1\n"
+    assert avm("--json", "delta", note).out.startswith("{")
+    assert avm("mark", note).out == version
+    assert avm("mark", note, "--session", "one").out == "0\n"
+    assert avm("mark", note, "soon").code == 2
+    assert avm("delta", "missing").code == 3
+    assert note in avm("changes").out
+    assert avm("changes", "-n", "1").out.count("\n") == 1
+    assert avm("changes", "--since", "2999-01-01").out == ""

@@ -60,17 +60,19 @@ def position(session: Session, path: str, part: str = "") -> int:
     return session.store.mark(_reader(session, part), _note(session, path).stat.id)
 
 
-def move(session: Session, path: str, version: int | None, part: str = "", *, forward: bool = False) -> None:
-    """Set the mark to a version, to the present one (None), or to nothing (0). Raises Invalid, ReadOnly.
-
-    With `forward` it stays where it is further on.
-    """
+def move(session: Session, path: str, version: int | None, part: str = "") -> None:
+    """Set the mark to a version, to the present one (None), or to nothing (0). Raises Invalid, ReadOnly."""
     node = _note(session, path)
     wanted = node.version if version is None else version
     if wanted > node.version:
         raise Invalid(f"{node.path} has no version {wanted}; the present one is {node.version}")
-    reader = _reader(session, part)
-    session.kernel.writable_store().set_mark(reader, node.stat.id, wanted, forward=forward)
+    session.kernel.writable_store().set_mark(_reader(session, part), node.stat.id, wanted)
+
+
+def read_to(session: Session, shown: Delta, part: str = "") -> None:
+    """Move the mark on to what was shown, unless it is further on already."""
+    store = session.kernel.writable_store()
+    store.set_mark(_reader(session, part), shown.node, shown.version, forward=True)
 
 
 def _note(session: Session, path: str) -> Node:

@@ -1075,7 +1075,7 @@ class Session:
             raise PluginError(f"{ref}: ':{ref.suffix}' returned {type(content).__name__}, not bytes or str")
         data = _as_bytes(content)
         if delivered:
-            _guarded(ref, lambda: suffix.delivered(context, data))
+            _guarded(ref, lambda: suffix.delivered(context))
         return Node(str(ref), data, synthetic_stat(Kind.FILE, len(data)))
 
     def _write_suffix(self, ref: Ref, data: bytes) -> None:

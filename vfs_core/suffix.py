@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vfs_core.errors import Invalid, ReadOnly, Unsupported
@@ -32,6 +32,8 @@ class SuffixContext:
     session: Session
     path: str
     query: Mapping[str, str]
+    kept: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+    """What `read` leaves for `delivered`."""
 
     def stat(self) -> Stat:
         """The base's stat, without its content."""
@@ -92,7 +94,7 @@ class BaseSuffix(ABC):
         """What `?format=json` gives."""
         raise Unsupported(f"{context.path}: this virtual node has no JSON form")
 
-    def delivered(self, context: SuffixContext, content: bytes) -> None:  # noqa: B027  # nothing follows, mostly
+    def delivered(self, context: SuffixContext) -> None:  # noqa: B027  # nothing follows, mostly
         """Called once a reader has got all of what `read` or `read_json` gave, for what follows from that."""
 
     def write(self, context: SuffixContext, data: bytes) -> None:

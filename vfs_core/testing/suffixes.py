@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
 
-from vfs_core.errors import Invalid, ReadOnly
+from vfs_core.errors import Invalid, ReadOnly, Unsupported
 from vfs_core.storage import Operation
-from vfs_core.suffix import BaseSuffix, SuffixContext
+from vfs_core.suffix import FORMAT, BaseSuffix, SuffixContext
 from vfs_core.testing.store_contents import in_threads
 
 
@@ -48,6 +49,19 @@ class SuffixTests:
         assert isinstance(suffix.read_operation, Operation)
         assert suffix.write_operation is None or isinstance(suffix.write_operation, Operation)
         assert suffix.on_directories or suffix.on_files
+
+    def test_its_json_can_be_written_as_json(self, suffix: BaseSuffix, context: SuffixContext) -> None:
+        if type(suffix).read_json is BaseSuffix.read_json:
+            with pytest.raises(Unsupported):
+                suffix.read_json(context)
+            return
+        value = suffix.read_json(context)
+        assert json.loads(json.dumps(value, allow_nan=False)) == value
+
+    def test_its_options_are_words_and_none_is_format(self, suffix: BaseSuffix) -> None:
+        assert not isinstance(suffix.options, str)
+        assert all(option.isidentifier() for option in suffix.options)
+        assert FORMAT not in suffix.options
 
     def test_what_cannot_be_written_says_so(self, suffix: BaseSuffix, context: SuffixContext) -> None:
         if suffix.write_operation is not None:

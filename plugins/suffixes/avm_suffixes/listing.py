@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from vfs_core.errors import Invalid, VfsError
+from vfs_core.errors import Denied, Invalid, NotFound, VfsError
 from vfs_core.meta import tags_of
 from vfs_core.moments import parse_moment
 from vfs_core.path import is_within, private_space
@@ -174,10 +174,12 @@ class Changes(BaseSuffix):
 
 def _changes(context: SuffixContext) -> Iterator[_Changed]:
     session, limit = context.session, context.number("limit", _CHANGES, 1)
-    since = _since(context)
-    for found, time_ns in islice(session.latest(since, context.path), limit):
+    for found, time_ns in islice(session.latest(_since(context), context.path), limit):
+        try:
+            author = session.last_version(found).author
+        except (NotFound, Denied):
+            continue  # gone or closed since it was found
         assert found.stat is not None
-        author = session.last_version(found).author
         yield _Changed(found.path, found.stat.version, time_ns, author, found.stat.size)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 from avm_suffixes.text import decode
 from vfs_core import marks
 from vfs_core.errors import Invalid
@@ -15,8 +12,8 @@ from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import JSON, as_datetime
 
 _NOTHING = "(no changes)\n"
-_HEAD = re.compile(rb"# v(\d+) \(")
 _SESSION = "session"
+_SHOWN = "shown"
 
 
 class Delta(BaseSuffix):
@@ -49,22 +46,17 @@ class Delta(BaseSuffix):
             "marked": context.session.store.writable,
         }
 
-    def delivered(self, context: SuffixContext, content: bytes) -> None:
+    def delivered(self, context: SuffixContext) -> None:
         """Move the mark on to the version that was shown."""
-        if not context.session.store.writable:
-            return
-        if context.wants_json:
-            shown = json.loads(content)
-            version = shown["version"] if shown["changed"] else 0
-        else:
-            head = _HEAD.match(content)
-            version = int(head[1]) if head else 0
-        if version:
-            marks.move(context.session, context.path, version, context.query.get(_SESSION, ""), forward=True)
+        shown = context.kept.get(_SHOWN)
+        if isinstance(shown, Changed) and context.session.store.writable:
+            marks.read_to(context.session, shown, context.query.get(_SESSION, ""))
 
 
 def _changed(context: SuffixContext) -> Changed:
-    return marks.delta(context.session, context.path, context.query.get(_SESSION, ""))
+    found = marks.delta(context.session, context.path, context.query.get(_SESSION, ""))
+    context.kept[_SHOWN] = found
+    return found
 
 
 class Mark(BaseSuffix):

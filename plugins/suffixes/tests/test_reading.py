@@ -275,6 +275,35 @@ def test_marks_outlive_the_process_and_are_seen_by_others(analyst: Session, trad
     assert elsewhere() == f"{NOTHING}\n"
 
 
+def test_processes_that_mark_for_the_first_time_at_once_lose_nothing(trader: Session, tmp_path: Path):
+    code = (
+        "import sys; from vfs_core.kernel import Kernel\n"
+        "with Kernel(None, sys.argv[1]) as kernel:\n"
+        "    session = kernel.session('trader')\n"
+        "    input()\n"
+        "    for number in range(10):\n"
+        "        session.read(f'/shared/report.md:delta?session={sys.argv[2]}.{number}')\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "avm.db")]
+    running = [subprocess.Popen([*command, str(each)], stdin=subprocess.PIPE) for each in range(4)]
+    for each in running:
+        assert each.stdin is not None
+        each.stdin.write(b"\n")
+        each.stdin.flush()
+    for each in running:
+        each.communicate()
+        assert each.returncode == 0
+    assert [mark(trader, f"?session={each}.{number}") for each in range(4) for number in range(10)] == [
+        1
+    ] * 40
+
+
+def test_a_symlink_is_read_as_what_it_leads_to(analyst: Session, trader: Session):
+    analyst.symlink("report.md", "/shared/link")
+    assert "+5" in delta(trader, path="/shared/link")
+    assert delta(trader) == NOTHING
+
+
 def test_the_file_is_as_closed_as_the_store_and_says_nothing_of_notes(trader: Session, tmp_path: Path):
     delta(trader)
     file = tmp_path / "avm.marks.db"
