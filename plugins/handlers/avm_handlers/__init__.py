@@ -14,6 +14,9 @@ def avm_register_handlers() -> list[HandlerSpec]:
     """The handlers that this version serves."""
     return [
         _spec("memory", "avm_handlers.memory:MemoryHandler", "Another name for a directory of the store"),
+        _spec(
+            "http", "avm_handlers.http:HttpHandler", "What a web service answers", "pip install 'avm[http]'"
+        ),
     ]
 
 
