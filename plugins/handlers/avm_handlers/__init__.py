@@ -8,6 +8,7 @@ from __future__ import annotations
 from vfs_core.hookspecs import hookimpl
 from vfs_core.specs import CommandSpec, HandlerSpec
 
+_HTTP = "pip install 'avm[http]'"
 _INDEX = "pip install 'avm[index]'"
 
 
@@ -16,6 +17,7 @@ def avm_register_handlers() -> list[HandlerSpec]:
     """The handlers that this version serves."""
     return [
         _spec("file", "avm_handlers.file:FileHandler", "A directory of the real file system"),
+        _spec("http", "avm_handlers.http:HttpHandler", "What a web service answers", _HTTP),
         _spec("index", "avm_handlers.index:IndexHandler", "A project's files and what they define", _INDEX),
         _spec("memory", "avm_handlers.memory:MemoryHandler", "Another name for a directory of the store"),
         _spec("plugin", "avm_handlers.plugin:PluginHandler", "What a Python module or class reads"),
