@@ -131,12 +131,12 @@ def test_a_ttl_is_honoured(config, tmp_path):
 def test_writes_are_refused_with_the_rule_that_says_so(config, avm, tmp_path):
     with (
         AVM(config=config, db=tmp_path / "avm.db") as python,
-        pytest.raises(Denied, match=r"config\.yaml:30"),
+        pytest.raises(Denied, match=r"config\.yaml:27"),
     ):
         python.write("/live/prices/NVDA", "1")
     for path in ("/live/prices/NVDA", "/live/indicators/x"):
         done = avm("--config", config, "--db", tmp_path / "avm.db", "write", path, "--content", "1")
-        assert done.code == 4 and "config.yaml:30" in done.err, done.err
+        assert done.code == 4 and "config.yaml:27" in done.err, done.err
     done = avm("--config", config, "--db", tmp_path / "avm.db", "write", "/system/status", "--content", "1")
     assert done.code == 4 and "default_access" in done.err, done.err
 

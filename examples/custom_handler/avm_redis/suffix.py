@@ -16,6 +16,7 @@ class Json(BaseSuffix):
     """JSON, indented; `?at=tags[0]` for a part of it. Reading it amounts to reading the base."""
 
     on_directories = False
+    options = ("at",)
 
     def read(self, context: SuffixContext) -> str:
         """The part that the query names, or all. Raises Invalid, NotFound."""
