@@ -6,11 +6,31 @@ import ipaddress
 import queue
 import socket
 import threading
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_AZURE_HOST = IPv4Address("168.63.129.16")
-"""Answers with a virtual machine's own secrets, and looks public."""
+_CLOSED = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *(
+            "192.0.0.0/24",
+            "192.0.2.0/24",
+            "192.88.99.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+        ),
+        *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        "168.63.129.16/32",  # looks public, and gives a virtual machine on Azure its secrets
+        *("2001::/23", "2001:db8::/32", "3fff::/20"),
+    )
+)
+"""IANA's registries of special-purpose addresses. What `ipaddress` says of them differs between versions of Python."""
+
+_OPEN_IPV6 = IPv6Network("2000::/3")
+"""All unicast addresses of the internet so far; everything beyond is private, local or reserved."""
+
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 def is_public(address: str) -> bool:
@@ -25,10 +45,10 @@ def is_public(address: str) -> bool:
         return False
     if isinstance(found, IPv6Address):
         inner = _inner(found)
-        if inner is None:
-            return found.is_global and not (found.is_multicast or found.is_reserved or found.is_site_local)
-        found = inner
-    return found.is_global and not (found.is_multicast or found.is_reserved) and found != _AZURE_HOST
+        if inner is None and found not in _OPEN_IPV6:
+            return False
+        found = inner or found
+    return not any(found in network for network in _CLOSED)
 
 
 def resolve(host: str, port: int, seconds: float) -> list[str]:

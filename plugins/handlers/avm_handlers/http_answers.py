@@ -23,8 +23,12 @@ class BadAnswer(Exception):
     """A body that is not what its headers say; the message says how."""
 
 
+class OverLimit(Exception):
+    """A body is larger than it may be."""
+
+
 def read_body(pieces: Iterable[bytes], encoding: str, limit: int) -> bytes:
-    """A body, with gzip taken off. Raises TooLarge past `limit` bytes, and BadAnswer.
+    """A body, with gzip taken off. Raises OverLimit past `limit` bytes, and BadAnswer.
 
     No more than a piece is ever unpacked beyond the limit.
     """
@@ -37,7 +41,7 @@ def read_body(pieces: Iterable[bytes], encoding: str, limit: int) -> bytes:
     for piece in pieces:
         body += piece
         if len(body) > limit:
-            raise too_large(limit)
+            raise OverLimit
     return bytes(body)
 
 
@@ -62,11 +66,6 @@ def _unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 def _gzip() -> zlib._Decompress:
     return zlib.decompressobj(zlib.MAX_WBITS | 16)
-
-
-def too_large(limit: int) -> TooLarge:
-    """The one wording for answers over the limit."""
-    return TooLarge(f"the answer is over {limit} bytes, the max_bytes of its rule")
 
 
 def failure(path: str, host: str, status: int, headers: Mapping[str, str], *, writing: bool) -> VfsError:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import httpcore
 import httpx
 
-from avm_handlers.http_answers import BadAnswer, read_body, too_large
+from avm_handlers.http_answers import BadAnswer, OverLimit, read_body
 from avm_handlers.http_settings import Settings, Target
 from avm_handlers.http_url import Origin
-from avm_handlers.http_wire import Transport, until
-from vfs_core.errors import TimedOut, VfsError
+from avm_handlers.http_wire import NotPublic, Transport, until
+from vfs_core.errors import Denied, TimedOut, TooLarge, VfsError
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _HEADERS = {"user-agent": "avm", "accept": "*/*", "accept-encoding": "gzip"}
@@ -33,7 +33,7 @@ class Answered:
 
 
 @contextmanager
-def _errors(path: str, host: Callable[[], str]) -> Iterator[None]:
+def _errors(path: str, host: Callable[[], str], limit: int) -> Iterator[None]:
     """What goes wrong on the way, as errors that name the path and the host and nothing of what was sent."""
     try:
         yield
@@ -43,6 +43,15 @@ def _errors(path: str, host: Callable[[], str]) -> Iterator[None]:
         ) from None
     except httpcore.ConnectError as error:
         raise VfsError(f"{path}: {host()} cannot be reached: {error}") from error
+    except NotPublic as error:
+        raise Denied(
+            f"{path}: a redirect leads to {error}, which is not on the public internet;"
+            " if that is meant, write it into the rule's url"
+        ) from None
+    except OverLimit:
+        raise TooLarge(
+            f"{path}: the answer of {host()} is over {limit} bytes, the `max_bytes` of its rule"
+        ) from None
     except BadAnswer as error:
         raise VfsError(f"{path}: the answer of {host()} {error}") from error
     except httpcore.ProxyError as error:
@@ -73,13 +82,13 @@ class Exchange:
     def ask(self, path: str, target: Target, condition: Mapping[str, str], seconds: float) -> Answered:
         """GET, following redirects; the body only of a success. `path` is named in errors.
 
-        The target's headers go to its own origin only, the headers in `condition` to its own URL only. Raises
-        TimedOut, TooLarge, Denied, VfsError.
+        The target's headers go to its own origin only, until a redirect leaves it; those in `condition` to its own URL
+        only. Raises TimedOut, TooLarge, Denied, VfsError.
         """
         home = Origin.of(target.url)
         url = target.url
         headers = {**dict(target.headers), **condition}
-        with until(time.monotonic() + seconds), _errors(path, lambda: url.host):
+        with until(time.monotonic() + seconds), _errors(path, lambda: url.host, self._settings.max_bytes):
             for _ in range(self._settings.redirects + 1):
                 response = self._send("GET", url, headers)
                 try:
@@ -87,18 +96,22 @@ class Exchange:
                     if response.status_code not in _REDIRECTS or location is None:
                         return self._answered(response, url, redirected=url is not target.url)
                 finally:
-                    response.close()
+                    _leave(response)
                 url = self._next(path, url, location, home)
-                headers = dict(target.headers) if Origin.of(url) == home else {}
+                # Who has left gets none of them again: the way back may be another's choice.
+                headers = dict(target.headers) if headers and Origin.of(url) == home else {}
         raise VfsError(
             f"{path}: {home.host} redirects more than {self._settings.redirects} times, the `redirects` of its rule"
         )
 
     def tell(self, path: str, method: str, target: Target, data: bytes, seconds: float) -> Answered:
         """Send something. A redirect is not followed: what is meant for one server is sent to no other."""
-        with until(time.monotonic() + seconds), _errors(path, lambda: target.url.host):
+        with (
+            until(time.monotonic() + seconds),
+            _errors(path, lambda: target.url.host, self._settings.max_bytes),
+        ):
             response = self._send(method, target.url, dict(target.headers), data)
-            response.close()
+            _leave(response)
         return Answered(response.status_code, response.headers, b"", target.url.host, redirected=False)
 
     def close(self) -> None:
@@ -131,7 +144,7 @@ class Exchange:
             length = response.headers.get("content-length", "")
             limit = self._settings.max_bytes
             if not encoding and length.isdigit() and len(length) < 20 and int(length) > limit:
-                raise too_large(limit)
+                raise OverLimit
             body = read_body(response.iter_raw(), encoding, limit)
         return Answered(response.status_code, response.headers, body, url.host, redirected)
 
@@ -153,6 +166,15 @@ class Exchange:
                 f"{said} to {found.host}; through a proxy it is not followed, since only the proxy knows the address"
             )
         return found
+
+
+def _leave(response: httpx.Response) -> None:
+    """Be done with an answer. One without a body leaves its connection to the next request."""
+    empty = response.status_code in (204, 304) or response.headers.get("content-length") == "0"
+    if empty and not response.is_stream_consumed:
+        for _ in response.iter_raw():
+            pass
+    response.close()
 
 
 _abandoned: list[object] = []

@@ -17,7 +17,6 @@ import httpcore
 import httpx
 
 from avm_handlers.http_addresses import is_public, resolve
-from vfs_core.errors import Denied
 
 _WRITE_BYTES = 1 << 16
 _CONNECTIONS = 20
@@ -25,6 +24,10 @@ _KEEP_SECONDS = 5.0
 
 _deadline: ContextVar[float] = ContextVar("avm_http_deadline")
 """Of the request that this thread is making, as `time.monotonic()` counts."""
+
+
+class NotPublic(Exception):
+    """A host that is not trusted has an address that is not on the public internet; the message names it."""
 
 
 @contextmanager
@@ -121,7 +124,7 @@ class _Backend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """A connection to the first address that answers. Raises Denied where one is not public."""
+        """A connection to the first address that answers. Raises NotPublic."""
         try:
             addresses = resolve(host, port, _left())
         except TimeoutError as error:
@@ -129,10 +132,7 @@ class _Backend(httpcore.NetworkBackend):
         except OSError as error:
             raise httpcore.ConnectError(f"no address is known ({error.strerror or error})") from error
         if (host, port) not in self._trusted and not all(map(is_public, addresses)):
-            raise Denied(
-                f"a redirect leads to {host}, port {port}, which is not on the public internet;"
-                " if that is meant, write it into the rule's url"
-            )
+            raise NotPublic(f"{host}, port {port}")
         failure: Exception = httpcore.ConnectError("no address is known")
         for tried, address in enumerate(addresses):
             try:
