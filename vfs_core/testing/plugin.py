@@ -16,6 +16,7 @@ pytest.register_assert_rewrite(
     "vfs_core.testing.store_past",
     "vfs_core.testing.store_rights",
     "vfs_core.testing.store_journal",
+    "vfs_core.testing.store_marks",
     "vfs_core.testing.store_model",
     "vfs_core.testing.store_help",
     "vfs_core.testing.handlers",
