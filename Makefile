@@ -61,7 +61,7 @@ clean: ## remove what the other targets made, .venv included
 
 $(DEV): $(BASE)
 	$(PIP) pip
-	$(PIP) -e '.[semantic,minilm,http,index]' --group dev
+	$(PIP) -e '.[semantic,minilm,http,index,mcp]' --group dev
 	@touch $@
 
 $(BASE): $(BIN)/python pyproject.toml constraints.txt
