@@ -55,7 +55,7 @@ class HttpHandler(BaseHandler):
         target = self._settings.read.target(context.parameters)
         known = self._remembered.get(target)
         answer = self._exchange.ask(path, target, {} if known is None else known.ask, self._seconds(context))
-        if answer.status == 304 and known is not None:
+        if answer.status == 304 and known is not None and not answer.redirected:
             return self._shown(path, answer.host, known.body)
         if answer.status in _NOTHING:
             self._remembered.forget(target)

@@ -150,6 +150,8 @@ def _texts(config: Mapping[str, JSON], key: str, above: str = "") -> dict[str, s
         if isinstance(text, bool) or not isinstance(text, (str, int, float)):
             raise _wrong(f"{name}.{each}", "is text or a number")
         texts[str(each)] = text if isinstance(text, str) else str(text)
+        if "\0" in texts[str(each)]:
+            raise _wrong(f"{name}.{each}", "has no NUL characters")
     return texts
 
 

@@ -412,7 +412,9 @@ def test_what_is_not_json_cannot_be_transformed(web, make: Make, body: bytes):
     assert type(caught.value) is VfsError
 
 
-@pytest.mark.parametrize(("transform", "body"), [("length(a)", b'{"a": 1}'), ("a", b'{"a": "\\ud800"}')])
+@pytest.mark.parametrize(
+    ("transform", "body"), [("length(a)", b'{"a": 1}'), ("a", b'{"a": "\\ud800"}'), ("@", b"[1e400]")]
+)
 def test_a_transform_that_does_not_fit_says_so(web, make: Make, transform: str, body: bytes):
     web.contents["/x"] = body
     with pytest.raises(VfsError, match="`transform` cannot be used on the answer"):
@@ -568,6 +570,7 @@ def test_a_change_in_the_second_of_the_last_one_is_seen(web, make: Make):
         ({"url": "https://a.com/", "headers": {"Transfer-Encoding": "chunked"}}, "cannot be set"),
         ({"url": "https://a.com/", "headers": {"A": None}}, "is text or a number"),
         ({"url": "https://a.com/", "query": "a=b"}, "maps names to texts"),
+        ({"url": "https://a.com/", "query": {"a": Template("\0x\0${y}")}}, "has no NUL"),
         ({"url": "https://a.com/", "proxy": "socks5://a"}, "address of a proxy"),
         ({"url": "https://a.com/", "proxy": "https://a"}, "address of a proxy"),
         ({"url": "https://a.com/", "write": "PUT"}, "is a mapping"),
