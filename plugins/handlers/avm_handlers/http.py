@@ -90,9 +90,8 @@ class HttpHandler(BaseHandler):
         self._remembered.clear()
         if answer.status in _NOTHING:
             raise NotFound.at(path)
-        if not (
-            200 <= answer.status < 300 or answer.status == 303
-        ):  # 303: it is done, and here is where to look
+        # 303 See Other: it is done, and the answer says where to look.
+        if not (200 <= answer.status < 300 or answer.status == 303):
             raise failure(path, answer.host, answer.status, answer.headers, writing=True)
 
     def _leave_to_parent(self) -> None:

@@ -4,10 +4,12 @@ import gzip
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -267,6 +269,15 @@ def test_writing_and_deleting_say_what_they_are_told_to(web, make: Make):
     assert (written.method, written.target, written.body) == ("POST", "/add?dry=1", b"body\0")
     assert [written.headers[name] for name in ("x-a", "x-b", "content-type")] == ["a", "B", "text/plain"]
     assert (deleted.method, deleted.target, deleted.body) == ("POST", "/gone/7", b"")
+
+
+def test_credentials_for_reading_are_not_for_the_server_that_is_written_to(web, other_web, make: Make):
+    headers = {"Authorization": "for reading"}
+    write = {"url": other_web.url + "/w", "headers": {"X-Own": "own"}}
+    make(web.url + "/x", headers=headers, write=write).write(PATH, b"x", asking())
+    (written,) = other_web.asked
+    assert written.headers["x-own"] == "own"
+    assert "authorization" not in written.headers
 
 
 def test_what_is_not_configured_is_refused_and_says_what_is_missing(web, make: Make):
@@ -619,9 +630,17 @@ def test_a_child_has_connections_of_its_own_and_the_parent_keeps_its(web, make: 
     handler = make(web.url + "/x")
     assert handler.read(PATH, asking()) == b"x"
     (mine,) = web.clients
-    with handler._exchange._lock, handler._remembered._lock:  # as if another thread were at work
+    with (
+        handler._exchange._lock,  # as if another thread were at work
+        handler._remembered._lock,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of forks beside threads, which is what this is about
         child = os.fork()
         if child == 0:
+            signal.alarm(30)
             status = 1
             try:
                 status = 0 if handler.read(PATH, asking()) == b"x" else 2
