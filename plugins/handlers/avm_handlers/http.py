@@ -57,7 +57,7 @@ class HttpHandler(BaseHandler):
         target = self._settings.read.target(context.parameters)
         known = self._remembered.get(target)
         answer = self._exchange.ask(path, target, {} if known is None else known.ask, self._seconds(context))
-        if answer.status == 304 and known is not None:
+        if answer.status == 304 and known is not None and not answer.redirected:
             return self._shown(path, answer.host, known.body)
         if answer.status in _NOTHING:
             self._remembered.forget(target)
@@ -92,9 +92,8 @@ class HttpHandler(BaseHandler):
         self._remembered.clear()
         if answer.status in _NOTHING:
             raise NotFound.at(path)
-        if not (
-            200 <= answer.status < 300 or answer.status == 303
-        ):  # 303: it is done, and here is where to look
+        # 303 See Other: it is done, and the answer says where to look.
+        if not (200 <= answer.status < 300 or answer.status == 303):
             raise failure(path, answer.host, answer.status, answer.headers, writing=True)
 
     def _leave_to_parent(self) -> None:

@@ -112,7 +112,9 @@ def transformed(expression: ParsedResult, path: str, host: str, body: bytes) -> 
         found = expression.search(document)
         if found is None:
             return None
-        text = found if isinstance(found, str) else json.dumps(found, ensure_ascii=False) + "\n"
+        text = (
+            found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, allow_nan=False) + "\n"
+        )
         return text.encode()
     except (JMESPathError, ValueError, TypeError, RecursionError) as error:
         kind = type(error).__name__

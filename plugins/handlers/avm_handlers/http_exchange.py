@@ -152,7 +152,7 @@ class Exchange:
         """Where a redirect leads."""
         said = f"{path}: {url.host} answered with a redirect"
         try:
-            found = url.join(location).copy_with(userinfo=b"", fragment=None)
+            found = url.join(location)
         except (httpx.InvalidURL, UnicodeError, ValueError):
             raise VfsError(f"{said} to what is no URL") from None
         if found.scheme not in ("http", "https") or not found.host:

@@ -29,16 +29,8 @@ _OURS = frozenset(
 """Headers on which the handler itself depends."""
 
 _KEYS = (
-    "url",
-    "query",
-    "headers",
-    "timeout",
-    "max_bytes",
-    "redirects",
-    "transform",
-    "proxy",
-    "write",
-    "delete",
+    *("url", "query", "headers", "timeout", "max_bytes", "redirects", "transform", "proxy"),
+    *("write", "delete"),
 )
 
 
@@ -123,12 +115,14 @@ def _operation(
     if method not in methods:
         raise _wrong(f"{key}.method", f"is one of {', '.join(methods)}")
     content_type = {"content-type": "application/octet-stream"} if key == "write" else {}
-    return Operation(
-        str(method),
-        UrlTemplate(_text(own, "url", key), f"{key}.url") if "url" in own else read.url,
-        _texts(own, "query", key) if "query" in own else read.query if "url" not in own else {},
-        {**content_type, **read.headers, **_headers(own, f"{key}.")},
-    )
+    url, query = read.url, read.query
+    if "url" in own:
+        url, query = UrlTemplate(_text(own, "url", key), f"{key}.url"), {}
+    if "query" in own:
+        query = _texts(own, "query", key)
+    # Credentials for one server are not for another.
+    shared = read.headers if url.origin == read.url.origin else {}
+    return Operation(str(method), url, query, {**content_type, **shared, **_headers(own, f"{key}.")})
 
 
 def _text(config: Mapping[str, JSON], key: str, above: str = "") -> str:
@@ -150,6 +144,8 @@ def _texts(config: Mapping[str, JSON], key: str, above: str = "") -> dict[str, s
         if isinstance(text, bool) or not isinstance(text, (str, int, float)):
             raise _wrong(f"{name}.{each}", "is text or a number")
         texts[str(each)] = text if isinstance(text, str) else str(text)
+        if "\0" in texts[str(each)]:
+            raise _wrong(f"{name}.{each}", "has no NUL characters")
     return texts
 
 

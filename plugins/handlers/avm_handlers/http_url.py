@@ -54,41 +54,46 @@ class UrlTemplate:
             raise self._wrong(r"has no spaces, line breaks, control characters or '\'")
         # Which names are parameters is known with the first request only; here, all that the environment lacks.
         names = {name for _, name in _NAMED.findall(text)} - os.environ.keys()
-        self.origin = Origin.of(self._url(dict.fromkeys(names, "x")))
+        self.origin = self._begin(_marked(text, names))[0]
+        if not isinstance(text, Template):
+            self.fill({}, {})
 
     def fill(self, parameters: Mapping[str, str], query: Mapping[str, str]) -> httpx.URL:
         """The URL for one request, with `query` (filled already) behind it. Raises Invalid."""
-        url = self._url(parameters)
-        if Origin.of(url) != self.origin:
-            raise self._wrong("names one server; the variables in it have changed since it was first used")
-        if query:
-            more = "&".join(f"{quote(name, safe='')}={value}" for name, value in query.items())
-            before = url.query.decode("ascii")
-            url = url.copy_with(query=(f"{before}&{more}" if before else more).encode("ascii"))
-        return url.copy_with(fragment=None)
-
-    def _url(self, parameters: Mapping[str, str]) -> httpx.URL:
         marked = _marked(self._text, parameters)
-        origin = _ORIGIN.match(marked)
-        if origin is None or "\0" in origin.group():
+        origin, end = self._begin(marked)
+        if origin != self.origin:
+            raise self._wrong("names one server; the variables in it have changed since it was first used")
+        rest = _filled(marked[end:], parameters).partition("#")[0]
+        if _FORBIDDEN.search(rest):
+            raise self._wrong("has no spaces, line breaks, control characters or '\\', also in its variables")
+        for part in rest.partition("?")[0].split("/"):
+            if {".", ".."} & set(re.split(r"[/\\]", unquote(part))):
+                raise Invalid("a path on the server has no component '.' or '..'; ask for another name")
+        for name, value in query.items():
+            rest += f"{'&' if '?' in rest else '?'}{quote(name, safe='')}={value}"
+        return self._parse(marked[:end] + rest)
+
+    def _begin(self, marked: str) -> tuple[Origin, int]:
+        """The origin that a URL begins with, and where in its text that ends."""
+        found = _ORIGIN.match(marked)
+        if found is None or "\0" in found.group():
             raise self._wrong(
                 "begins with http:// or https:// and a host, and no parameter comes before the path"
             )
-        text = _MARKED.sub(lambda found: encoded(found.group(1), parameters[found.group(1)]), marked)
-        if _FORBIDDEN.search(text):
+        if _FORBIDDEN.search(found.group()):
             raise self._wrong("has no spaces, line breaks, control characters or '\\', also in its variables")
-        path = re.split("[?#]", text[origin.end() :], maxsplit=1)[0]
-        for part in path.split("/"):
-            if {".", ".."} & set(re.split(r"[/\\]", unquote(part))):
-                raise Invalid("a path on the server has no component '.' or '..'; ask for another name")
-        try:
-            url = httpx.URL(text)
-            Origin.of(url)
-        except (httpx.InvalidURL, KeyError, UnicodeError):
-            raise self._wrong("is not a valid URL") from None
-        if not url.host or not 0 < Origin.of(url).port < 65536:
+        url = self._parse(found.group())
+        origin = Origin.of(url)
+        if not url.host or not 0 < origin.port < 65536:
             raise self._wrong("names a host, and a port from 1 to 65535 if any")
-        return url
+        return origin, found.end()
+
+    def _parse(self, text: str) -> httpx.URL:
+        try:
+            return httpx.URL(text)
+        except (httpx.InvalidURL, UnicodeError):
+            raise self._wrong("is not a valid URL, or too long") from None
 
     def _wrong(self, right: str) -> Invalid:
         return Invalid(f"config.{self._key} of the handler 'http' {right}")
@@ -108,8 +113,7 @@ def fill_value(text: str, parameters: Mapping[str, str]) -> str:
     """A string of the configuration with its parameters percent-encoded."""
     if not isinstance(text, Template):
         return text
-    marked = _marked(text, parameters)
-    return _MARKED.sub(lambda found: encoded(found.group(1), parameters[found.group(1)]), marked)
+    return _filled(_marked(text, parameters), parameters)
 
 
 def fill_query(query: Mapping[str, str], parameters: Mapping[str, str]) -> dict[str, str]:
@@ -123,6 +127,10 @@ def fill_query(query: Mapping[str, str], parameters: Mapping[str, str]) -> dict[
             for place, piece in enumerate(pieces)
         )
     return filled
+
+
+def _filled(marked: str, parameters: Mapping[str, str]) -> str:
+    return _MARKED.sub(lambda found: encoded(found.group(1), parameters[found.group(1)]), marked)
 
 
 def check_header(name: str, value: str) -> None:

@@ -4,10 +4,12 @@ import gzip
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
@@ -269,6 +271,15 @@ def test_writing_and_deleting_say_what_they_are_told_to(web, make: Make):
     assert (deleted.method, deleted.target, deleted.body) == ("POST", "/gone/7", b"")
 
 
+def test_credentials_for_reading_are_not_for_the_server_that_is_written_to(web, other_web, make: Make):
+    headers = {"Authorization": "for reading"}
+    write = {"url": other_web.url + "/w", "headers": {"X-Own": "own"}}
+    make(web.url + "/x", headers=headers, write=write).write(PATH, b"x", asking())
+    (written,) = other_web.asked
+    assert written.headers["x-own"] == "own"
+    assert "authorization" not in written.headers
+
+
 def test_what_is_not_configured_is_refused_and_says_what_is_missing(web, make: Make):
     handler = make(web.url + "/x")
     with pytest.raises(ReadOnly, match="its rule's config has no `write`"):
@@ -412,7 +423,9 @@ def test_what_is_not_json_cannot_be_transformed(web, make: Make, body: bytes):
     assert type(caught.value) is VfsError
 
 
-@pytest.mark.parametrize(("transform", "body"), [("length(a)", b'{"a": 1}'), ("a", b'{"a": "\\ud800"}')])
+@pytest.mark.parametrize(
+    ("transform", "body"), [("length(a)", b'{"a": 1}'), ("a", b'{"a": "\\ud800"}'), ("@", b"[1e400]")]
+)
 def test_a_transform_that_does_not_fit_says_so(web, make: Make, transform: str, body: bytes):
     web.contents["/x"] = body
     with pytest.raises(VfsError, match="`transform` cannot be used on the answer"):
@@ -568,6 +581,7 @@ def test_a_change_in_the_second_of_the_last_one_is_seen(web, make: Make):
         ({"url": "https://a.com/", "headers": {"Transfer-Encoding": "chunked"}}, "cannot be set"),
         ({"url": "https://a.com/", "headers": {"A": None}}, "is text or a number"),
         ({"url": "https://a.com/", "query": "a=b"}, "maps names to texts"),
+        ({"url": "https://a.com/", "query": {"a": Template("\0x\0${y}")}}, "has no NUL"),
         ({"url": "https://a.com/", "proxy": "socks5://a"}, "address of a proxy"),
         ({"url": "https://a.com/", "proxy": "https://a"}, "address of a proxy"),
         ({"url": "https://a.com/", "write": "PUT"}, "is a mapping"),
@@ -616,9 +630,17 @@ def test_a_child_has_connections_of_its_own_and_the_parent_keeps_its(web, make: 
     handler = make(web.url + "/x")
     assert handler.read(PATH, asking()) == b"x"
     (mine,) = web.clients
-    with handler._exchange._lock, handler._remembered._lock:  # as if another thread were at work
+    with (
+        handler._exchange._lock,  # as if another thread were at work
+        handler._remembered._lock,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of forks beside threads, which is what this is about
         child = os.fork()
         if child == 0:
+            signal.alarm(30)
             status = 1
             try:
                 status = 0 if handler.read(PATH, asking()) == b"x" else 2

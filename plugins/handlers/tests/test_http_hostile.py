@@ -114,6 +114,20 @@ def check(value: str) -> None:
     assert query.startswith("q=")
     assert not set("&#?/") & set(query.removeprefix("q="))
     assert unquote(query.removeprefix("q=")) == value
+    with_query = UrlTemplate(TEMPLATE, "url").fill({"p": value}, {"more": "1"})
+    assert str(with_query) == f"{url}&more=1"
+
+
+def test_what_is_too_long_for_a_url_is_refused(make: Make):
+    handler = make(Template("http://127.0.0.1:1/${p}"), query={"q": Template("${p}")})
+    with pytest.raises(Invalid, match="too long"):
+        handler.read(PATH, asking(p="x" * 40_000))
+
+
+def test_a_parameter_named_as_a_variable_is_the_parameter(make: Make, web, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("symbol", "../ with spaces\n")
+    web.contents["/a/NVDA"] = b"x"
+    assert make(Template(web.url + "/a/${symbol}")).read(PATH, asking(symbol="NVDA")) == b"x"
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=lambda value: repr(value)[:40])
