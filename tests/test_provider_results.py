@@ -12,6 +12,8 @@ from avm.errors import Denied, NotFound, PluginError, TimedOut
 from vfs_core import plugins
 from vfs_core.config import Config, PermissionRule, ProviderRule
 from vfs_core.kernel import Kernel
+from vfs_core.providers import synthetic_stat
+from vfs_core.types import Kind, Node
 
 HOUR = 3600.0
 
@@ -68,7 +70,69 @@ class Leaving(BaseHandler):
     """Ends the process, it thinks."""
 
     def read(self, path, context):
+        if path.endswith("/interrupt"):
+            raise KeyboardInterrupt
+        if path.endswith("/there"):
+            return b"x"
         raise SystemExit(3)
+
+    def close(self):
+        raise SystemExit(4)
+
+
+class Endless(BaseHandler):
+    """Lists without end."""
+
+    told = 0
+
+    def read(self, path, context):
+        return None
+
+    def list(self, path, context):
+        while True:
+            Endless.told += 1
+            yield f"name-{Endless.told}"
+
+
+class Odd(BaseHandler):
+    """Lists what is no name, and gives what is no node."""
+
+    def read(self, path, context):
+        return Node(path, b"", synthetic_stat(Kind.FILE), None)
+
+    def list(self, path, context):
+        return ["good", "a\0b", "\ud800", "x" * 300, "note:tags", "note:tags?x=1", "a:b"]
+
+
+class Through(BaseHandler):
+    """Reads a note as whoever asks."""
+
+    def read(self, path, context):
+        return context.session.read("/memory/private/ann/diary").data
+
+
+class Late(BaseHandler):
+    """Writes after its caller has gone on."""
+
+    contents = b"old"
+
+    def read(self, path, context):
+        return Late.contents
+
+    def write(self, path, data, context):
+        Hanging.let_go.wait(60)
+        Late.contents = data
+
+
+class Broken(BaseHandler):
+    """Cannot say what it offers."""
+
+    def read(self, path, context):
+        return b"x"
+
+    @classmethod
+    def capabilities(cls):
+        raise RuntimeError("on purpose")
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +141,8 @@ def _registered(monkeypatch):
     monkeypatch.setattr(Counting, "asked", 0)
     monkeypatch.setattr(Hanging, "closed", 0)
     monkeypatch.setattr(Hanging, "let_go", threading.Event(), raising=False)
-    for handler in (Counting, ForAll, Never, Hanging, Leaving):
+    monkeypatch.setattr(Late, "contents", b"old")
+    for handler in (Counting, ForAll, Never, Hanging, Leaving, Endless, Odd, Through, Late, Broken):
         register_handler(handler.__name__.lower(), handler)
     yield
     Hanging.let_go.set()
@@ -200,9 +265,95 @@ def test_a_handler_is_closed_once_the_last_call_is_out_of_it(tmp_path):
 
 
 def test_a_handler_cannot_end_the_process(tmp_path):
-    session = kernel(tmp_path, rule("leaving")).session("ann")
-    with pytest.raises(PluginError, match="failed: SystemExit: 3"):
-        session.read("/leaving/x")
+    with kernel(tmp_path, rule("leaving")) as opened:
+        session = opened.session("ann")
+        assert session.read("/leaving/there").data == b"x"
+        with pytest.raises(PluginError, match="failed: SystemExit: 3"):
+            session.read("/leaving/x")
+        with pytest.raises(PluginError, match="failed: KeyboardInterrupt"):
+            session.read("/leaving/interrupt")
+
+
+def test_a_list_without_end_ends_at_the_deadline(tmp_path):
+    session = kernel(tmp_path, rule("endless")).session("ann")
+    with pytest.raises(TimedOut):
+        session.list("/endless")
+    for _ in range(500):
+        told = Endless.told
+        time.sleep(0.02)
+        if Endless.told == told:
+            return
+    pytest.fail("it goes on for ever")
+
+
+def test_names_that_no_path_can_have_and_nodes_that_are_none(tmp_path):
+    session = kernel(tmp_path, rule("odd", timeout=30)).session("ann")
+    assert [entry.name for entry in session.list("/odd")] == ["a:b", "good"]
+    with pytest.raises(PluginError, match="meta_json text"):
+        session.read("/odd/good")
+
+
+def test_a_handler_that_cannot_say_what_it_offers_fails_alone(tmp_path):
+    session = kernel(tmp_path, rule("broken", timeout=30)).session("ann")
+    assert session.read("/broken/x").data == b"x"
+    with pytest.raises(PluginError, match="RuntimeError: on purpose"):
+        session.stat("/broken/x")
+    with pytest.raises(PluginError, match="RuntimeError: on purpose"):
+        session.list("/broken")
+
+
+def test_what_was_read_by_an_agents_rights_is_not_kept(tmp_path):
+    opened = kernel(tmp_path, rule("through", HOUR, 30))
+    ann, bob = opened.session("ann"), opened.session("bob")
+    ann.write("/private/diary", "secret")
+    ann.share("/private/diary", "bob")
+    assert bob.read("/through/x").data == b"secret"
+    ann.share("/private/diary", "bob", None)
+    with pytest.raises(NotFound):
+        bob.read("/through/x")
+
+
+def test_a_write_that_lands_late_makes_what_was_kept_old(tmp_path):
+    session = kernel(tmp_path, rule("late", HOUR)).session("ann")
+    with pytest.raises(TimedOut):
+        session.write("/late/x", "new")
+    assert session.read("/late/x").data == session.read("/late/x").data == b"old"
+    Hanging.let_go.set()
+    for _ in range(500):
+        if session.read("/late/x").data == b"new":
+            return
+        time.sleep(0.01)
+    pytest.fail("the old content is given for ever")
+
+
+def test_a_call_that_began_before_a_reload_never_gets_anothers_handler(tmp_path):
+    before = ProviderRule("/one/**", "dict-of-one", where="c.yaml:3")
+    after = ProviderRule("/other/**", "counting", where="c.yaml:9")
+    register_handler("dict-of-one", ForAll)
+    opened = kernel(tmp_path, before)
+    session = opened.session("ann")
+    matched = opened.routes.match("/one/x")
+    opened._given = Config(providers=(after,))
+    opened.reload()
+    opened.providers.read(matched, "/one/x", session, {})
+    assert session.read("/other/x").text.endswith("ann {}")
+    served = {str(each) for each in opened.providers._served.values()}
+    assert served == {"the handler 'dict-of-one' of c.yaml:3", "the handler 'counting' of c.yaml:9"}
+
+
+def test_many_that_hang_close_in_the_time_of_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("vfs_core.providers._CLOSING_SECONDS", 0.2)
+    rules = [ProviderRule(f"/h{number}/*", "hanging", {"at": "death"}) for number in range(10)]
+    opened = kernel(tmp_path, *rules)
+    session = opened.session("ann")
+    for number in range(10):
+        session.read(f"/h{number}/quick")
+    opened.close()
+    for _ in range(500):
+        if Hanging.closed == 10:
+            return
+        time.sleep(0.01)
+    pytest.fail("not all were closed")
 
 
 def test_after_a_fork_the_child_calls_handlers_too(tmp_path):

@@ -33,11 +33,13 @@ class Source:
     def __init__(self, size: int = 1) -> None:
         self.asked = 0
         self.size = size
+        self.meta = "{}"
+        self.may_keep = True
 
-    def __call__(self) -> Node:
+    def __call__(self) -> tuple[Node, bool]:
         self.asked += 1
         data = str(self.asked).encode().rjust(self.size)
-        return Node("/x", data, synthetic_stat(Kind.FILE, len(data)))
+        return Node("/x", data, synthetic_stat(Kind.FILE, len(data)), self.meta), self.may_keep
 
 
 def get(cache: ResultCache, source, request="/x", rule=0, ttl=LONG) -> bytes:
@@ -88,7 +90,7 @@ def test_what_was_asked_for_before_a_change_is_not_given_after_it():
     cache, source = ResultCache(), Source()
     asking, go_on = threading.Event(), threading.Event()
 
-    def slow() -> Node:
+    def slow() -> tuple[Node, bool]:
         node = source()
         asking.set()
         go_on.wait(30)
@@ -107,7 +109,7 @@ def test_what_was_asked_for_before_a_change_is_not_given_after_it():
 def test_errors_are_not_kept():
     cache, source = ResultCache(), Source()
 
-    def fail() -> Node:
+    def fail() -> tuple[Node, bool]:
         raise NotFound("not yet")
 
     with pytest.raises(NotFound):
@@ -121,7 +123,7 @@ def test_however_many_wait_it_is_asked_once(fails: bool):
     go_on, waiting = threading.Event(), threading.Barrier(9)
     answers: list[object] = []
 
-    def slow() -> Node:
+    def slow() -> tuple[Node, bool]:
         node = source()
         go_on.wait(30)
         if fails:
@@ -156,7 +158,7 @@ def test_who_waits_for_another_has_a_deadline_and_outlives_its_interruption():
     cache, source = ResultCache(), Source()
     asking, go_on = threading.Event(), threading.Event()
 
-    def interrupted() -> Node:
+    def interrupted() -> tuple[Node, bool]:
         asking.set()
         go_on.wait(30)
         raise KeyboardInterrupt
@@ -199,3 +201,15 @@ def test_it_holds_no_more_than_it_may():
     for number in range(20):
         get(small, middling, f"/{number}")
     assert small._bytes <= 10 * 1024 and 3 <= len(small._kept) <= 5
+    small = ResultCache(size=10 * 1024)
+    source = Source()
+    source.meta = '{"x": "' + "y" * 1000 + '"}'
+    for number in range(20):
+        get(small, source, f"/{number}")
+    assert len(small._kept) <= 5
+
+
+def test_what_may_not_be_kept_is_given_to_nobody_else():
+    cache, source = ResultCache(), Source()
+    source.may_keep = False
+    assert [get(cache, source), get(cache, source)] == [b"1", b"2"]

@@ -41,6 +41,8 @@ class Workers:
     ) -> Result:
         """What `action` returns or raises, in a thread unless `inline`. Raises TimedOut at the deadline, PluginError.
 
+        What would end a process or a thread (SystemExit, KeyboardInterrupt) is a PluginError, unless `inline`.
+
         `deadline` is a `time.monotonic()` value; `owner` is whose call it is, with its name as its `str`.
         """
         self._refuse_hanging(owner)
@@ -140,11 +142,11 @@ class _Job(Generic[Result]):
             self._raised = error
 
     def result(self) -> Result:
-        if self._raised is not None:
-            try:
-                raise self._raised
-            finally:
-                self._raised = None  # or the traceback keeps all of this alive
+        raised, self._raised = self._raised, None  # or the traceback keeps all of this alive
+        if isinstance(raised, Exception):
+            raise raised
+        if raised is not None:
+            raise PluginError(f"{self.owner} failed: {type(raised).__name__}: {raised}") from raised
         return self._returned
 
 

@@ -229,11 +229,17 @@ class Kernel:
 
     def suffix(self, name: str) -> BaseSuffix:
         """The suffix of a registered name. Raises PluginError."""
-        suffix = self._suffixes.get(name)
+        suffixes, registry = (
+            self._suffixes,
+            self.registry,
+        )  # in this order: a reload makes the new ones in the other
+        suffix = suffixes.get(name)
         if suffix is None:
-            loaded = self.registry.load("suffix", name)
+            loaded = registry.load("suffix", name)
             made: BaseSuffix = _made(f"':{name}'", loaded, BaseSuffix, "a subclass of BaseSuffix")
-            suffix = self._suffixes.setdefault(name, made)
+            if not isinstance(made.options, (tuple, list)):
+                raise PluginError(f"':{name}' is {loaded!r}, whose options are no tuple of names")
+            suffix = suffixes.setdefault(name, made)
         return suffix
 
     def _compile(self) -> _Snapshot:
@@ -498,6 +504,7 @@ class Kernel:
         """Release the store, the handlers and the followers; later use raises StoreError."""
         with self._mutex:
             background, self._lasting = self._background, False
+        self.providers.close()
         if background is not None:
             background.stop()
         if self._watch is not None:
@@ -511,7 +518,6 @@ class Kernel:
             if self._upkeep is not None:
                 self._upkeep.close()
                 self._upkeep = None
-            self.providers.close()
             for store in (self._store, self._stand_in):
                 if store is not None:
                     store.close()
@@ -564,7 +570,7 @@ def _made(what: str, loaded: Callable[..., object], expected: type, kind: str, *
     """
     try:
         made = loaded(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
     if not isinstance(made, expected):
         raise PluginError(f"{what} is {loaded!r}, which is not {kind}")

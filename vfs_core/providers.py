@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vfs_core.calling import Workers, deadline_in
 from vfs_core.config_text import prepare
-from vfs_core.errors import NotFound, PluginError, VfsError
+from vfs_core.errors import Invalid, NotFound, PluginError, VfsError
 from vfs_core.handler import BaseHandler, Content, Context
-from vfs_core.path import join
+from vfs_core.path import join, normalize
 from vfs_core.plugins import Registry
 from vfs_core.result_cache import ResultCache
 from vfs_core.routing import Matched, Route
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _CLOSING_SECONDS = 5.0
+"""For how long all handlers together may close."""
+_NAMES_MOST = 1_000_000
 
 
 class Providers:
@@ -49,13 +52,17 @@ class Providers:
         ttl = route.rule.ttl
         caching = self._class(route).caching if ttl else "never"
         if not ttl or caching == "never":
-            return self._read(matched, path, session, query)
-        whose = None if caching == "all" else session.principal
+            return self._read(matched, path, session, query)[0]
+        principal = session.principal
+        whose = None if caching == "all" else (principal, principal.elevated_until_ns > time.time_ns())
         request = (path, tuple(sorted(query.items())), whose)
         deadline = deadline_in(route.rule.timeout)
-        return self._results.get(
-            route.index, request, ttl, deadline, lambda: self._read(matched, path, session, query)
-        )
+
+        def ask() -> tuple[Node, bool]:
+            node, through_session = self._read(matched, path, session, query)
+            return node, not through_session  # what an agent may read by its rights may be taken back
+
+        return self._results.get(id(route), request, ttl, deadline, ask)
 
     def write(self, matched: Matched, path: str, data: bytes, session: Session) -> None:
         """Replace the content at `path`."""
@@ -79,7 +86,7 @@ class Providers:
         def ask(handler: BaseHandler, context: Context) -> Stat | _NotOffered | None:
             return handler.stat(path, context) if handler.capabilities().stat else _NotOffered()
 
-        offered = self._class(matched.route).capabilities().stat
+        offered = self._may_offer(matched.route, "stat")
         found = self._call(matched, path, session, {}, ask) if offered else _NotOffered()
         if isinstance(found, _NotOffered):
             return self.read(matched, path, session, {}).stat
@@ -93,10 +100,15 @@ class Providers:
         """The names that the handler lists in `path`; none if it cannot list."""
 
         def collect(handler: BaseHandler, context: Context) -> list[str]:
-            listed: Iterable[str] = handler.list(path, context) if handler.capabilities().list else ()
-            return list(listed)
+            names: list[str] = []
+            for name in handler.list(path, context) if handler.capabilities().list else ():
+                context.remaining()  # a list without an end ends here
+                if len(names) >= _NAMES_MOST:
+                    raise PluginError(f"{path}: {_named(matched.route)} listed over {_NAMES_MOST:,} names")
+                names.append(name)
+            return names
 
-        if not self._class(matched.route).capabilities().list:
+        if not self._may_offer(matched.route, "list"):
             return []  # and nothing is made, or asked
         entries = []
         for name in self._call(matched, path, session, {}, collect):
@@ -106,7 +118,11 @@ class Providers:
             plain = name.rstrip("/")
             if not plain or "/" in plain or plain in (".", ".."):
                 raise PluginError(f"{path}: {_named(matched.route)} listed {name!r}, which is not a name")
-            entries.append(Entry(plain, join(path, plain), synthetic_stat(kind)))
+            try:
+                at = normalize(join(path, plain))
+            except Invalid:
+                continue  # no path can name it
+            entries.append(Entry(plain, at, synthetic_stat(kind)))
         return entries
 
     def close(self) -> None:
@@ -114,8 +130,9 @@ class Providers:
         with self._mutex:
             served = list(self._served.values())
             self._served = {}
+        deadline = deadline_in(_CLOSING_SECONDS)
         for each in served:
-            each.retire(self._workers)
+            each.retire(self._workers, deadline)
 
     def after_fork(self) -> None:
         """In a forked child: it has none of the threads, and nothing that was being asked for."""
@@ -127,30 +144,50 @@ class Providers:
 
     # --- calling ---------------------------------------------------------------------------------
 
-    def _read(self, matched: Matched, path: str, session: Session, query: Mapping[str, str]) -> Node:
-        content = self._call(
-            matched, path, session, query, lambda handler, context: _encoded(handler.read(path, context))
-        )
+    def _read(
+        self, matched: Matched, path: str, session: Session, query: Mapping[str, str]
+    ) -> tuple[Node, bool]:
+        """The content, and whether the handler reached for the session to get it."""
+        used: list[bool] = []
+
+        def ask(handler: BaseHandler, context: Context) -> bytes | Node | None:
+            try:
+                return _encoded(handler.read(path, context))
+            finally:
+                used.append(isinstance(context, _Noted) and context.reached)
+
+        content = self._call(matched, path, session, query, ask)
+        through_session = any(used)
         if content is None:
             raise NotFound.at(path)
         if isinstance(content, Node):
-            if not (isinstance(content.data, bytes) and isinstance(content.stat, Stat)):
-                raise _wrong(matched.route, path, content, "the data of a Node is bytes, its stat a Stat")
-            return content
+            if not (
+                isinstance(content.data, bytes)
+                and isinstance(content.stat, Stat)
+                and isinstance(content.meta_json, str)
+            ):
+                raise _wrong(
+                    matched.route, path, content, "of a Node, data is bytes, stat a Stat, meta_json text"
+                )
+            return content, through_session
         if not isinstance(content, (bytes, bytearray, memoryview)):
             raise _wrong(matched.route, path, content, "read() returns bytes, str, a Node or None")
         data = bytes(content)
-        return Node(path, data, synthetic_stat(Kind.FILE, len(data)))
+        return Node(path, data, synthetic_stat(Kind.FILE, len(data))), through_session
 
     def _change(
         self, matched: Matched, path: str, session: Session, action: Callable[[BaseHandler, Context], None]
     ) -> None:
-        rule = matched.route.index
+        rule = id(matched.route)
+
+        def change(handler: BaseHandler, context: Context) -> None:
+            try:
+                action(handler, context)
+            finally:
+                self._results.change(rule)  # also where its caller has gone on without it
+
         self._results.change(rule)
-        try:
-            self._call(matched, path, session, {}, action)
-        finally:
-            self._results.change(rule)  # what was read meanwhile is neither old nor new
+        self._call(matched, path, session, {}, change)
 
     def _call(
         self,
@@ -164,7 +201,7 @@ class Providers:
         factory = self._class(route)
         served = self._serving(route)
         deadline = deadline_in(route.rule.timeout)
-        context = Context(
+        context = _Noted(
             session.principal, session, matched.parameters, matched.relative, query, deadline=deadline
         )
 
@@ -180,11 +217,20 @@ class Providers:
             raise PluginError(f"{path}: {_named(route)} failed: {type(error).__name__}: {error}") from error
 
     def _serving(self, route: Route) -> _Served:
-        served = self._served.get(route.index)
+        """By the rule itself: a call that began before a reload has a rule of the configuration before."""
+        served = self._served.get(id(route))
         if served is None:
             with self._mutex:
-                served = self._served.setdefault(route.index, _Served(_named(route)))
+                served = self._served.setdefault(id(route), _Served(route))
         return served
+
+    def _may_offer(self, route: Route, name: str) -> bool:
+        """Whether instances of the rule's class may offer something."""
+        factory = self._class(route)
+        try:
+            return bool(getattr(factory.capabilities(), name))
+        except Exception as error:
+            raise PluginError(f"{_named(route)} failed: {type(error).__name__}: {error}") from error
 
     def _make(self, route: Route, factory: type[BaseHandler]) -> BaseHandler:
         """The handler of a rule, with its configuration prepared."""
@@ -205,6 +251,17 @@ class Providers:
         return loaded
 
 
+class _Noted(Context):
+    """Notes whether the handler reaches for the session."""
+
+    reached = False
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "session":
+            object.__setattr__(self, "reached", True)
+        return super().__getattribute__(name)
+
+
 class _NotOffered:
     """Stands for an answer that a handler does not give."""
 
@@ -212,8 +269,8 @@ class _NotOffered:
 class _Served:
     """The handler of one rule, made once, and closed when nobody uses it any more."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, route: Route) -> None:
+        self.route = route  # as long as it is known by its identity
         self._making = threading.Lock()
         self._mutex = threading.Lock()
         self._handler: BaseHandler | None = None
@@ -232,19 +289,19 @@ class _Served:
                 self._users -= 1
             self._close_if_done()
 
-    def retire(self, workers: Workers) -> None:
+    def retire(self, workers: Workers, deadline: float) -> None:
         """Close the handler, now or when the last call ends."""
         with self._mutex:
             self._retired = True
         with contextlib.suppress(VfsError):
-            workers.call(self, self._close_if_done, deadline_in(_CLOSING_SECONDS))
+            workers.call(self, self._close_if_done, deadline)
 
     def after_fork(self) -> None:
         """In a forked child, which runs none of the calls that its parent was in."""
         self._making, self._mutex, self._users = threading.Lock(), threading.Lock(), 0
 
     def __str__(self) -> str:
-        return self._name
+        return _named(self.route)
 
     def _made(self, make: Callable[[], BaseHandler]) -> BaseHandler:
         with self._making:
@@ -257,7 +314,7 @@ class _Served:
             done = self._retired and not self._users
             handler, self._handler = (self._handler, None) if done else (None, self._handler)
         if handler is not None:
-            with contextlib.suppress(Exception):  # it has answered everything that it was asked
+            with contextlib.suppress(Exception, SystemExit):  # it has answered everything that it was asked
                 handler.close()
 
 

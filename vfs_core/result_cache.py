@@ -10,10 +10,12 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from vfs_core.errors import TimedOut, VfsError
 from vfs_core.types import Node
+
+Make: TypeAlias = "Callable[[], tuple[Node, bool]]"
 
 ENTRIES, BYTES = 4096, 32 * 1024 * 1024
 _OVERHEAD = 1024
@@ -49,10 +51,10 @@ class ResultCache:
         self._flights: dict[Hashable, _Flight] = {}
         self._generations: defaultdict[int, int] = defaultdict(int)
 
-    def get(
-        self, rule: int, request: Hashable, ttl: float, deadline: float, make: Callable[[], Node]
-    ) -> Node:
+    def get(self, rule: int, request: Hashable, ttl: float, deadline: float, make: Make) -> Node:
         """The result of a request to a rule: kept, being asked for by somebody else, or what `make` gives now.
+
+        `make` also says whether it may be given again, and to others who wait.
 
         Raises what `make` raises, which is not kept; TimedOut if somebody else has no answer by the deadline.
         """
@@ -71,7 +73,9 @@ class ResultCache:
             raise TimedOut("somebody else asks for the same, and has had no answer yet")
         if flight.error is not None:
             raise flight.error
-        return make() if flight.node is None else flight.node  # the other was interrupted
+        return (
+            make()[0] if flight.node is None else flight.node
+        )  # the other was interrupted, or it is its own
 
     def change(self, rule: int) -> None:
         """Give nothing again that the rule gave before."""
@@ -83,11 +87,13 @@ class ResultCache:
         self._mutex = threading.Lock()
         self._flights = {}
 
-    def _ask(self, key: Hashable, flight: _Flight, make: Callable[[], Node]) -> Node:
+    def _ask(self, key: Hashable, flight: _Flight, make: Make) -> Node:
         monotonic, wall = time.monotonic(), time.time()
         try:
-            flight.node = node = make()
-            self._keep(key, _Kept(node, monotonic, wall))
+            node, may_keep = make()
+            if may_keep:
+                flight.node = node
+                self._keep(key, _Kept(node, monotonic, wall))
             return node
         except VfsError as error:
             flight.error = error
@@ -126,4 +132,4 @@ class ResultCache:
 
 
 def _size_of(kept: _Kept) -> int:
-    return len(kept.node.data) + _OVERHEAD
+    return len(kept.node.data) + len(kept.node.meta_json) + _OVERHEAD

@@ -236,7 +236,8 @@ class Session:
         if route is not None:
             self.judge.check_provided(Operation.LIST, path)
             for entry in providers.list(route, path, self):
-                if routes.match(entry.path) or (entry.is_directory and routes.listing_route(entry.path)):
+                served = routes.match(entry.path) or (entry.is_directory and routes.listing_route(entry.path))
+                if served and not split_suffix(entry.name, self.kernel.suffix_names):
                     entries[entry.name] = entry  # what no pattern matches could not be read
         for child in routes.children(path):
             kind = Kind.DIRECTORY if child.is_directory else Kind.FILE
@@ -1062,7 +1063,9 @@ class Session:
             raise IsADirectory(f"{ref.path} is a directory, and ':{ref.suffix}' is for files")
         if not directory and not suffix.on_files:
             raise NotADirectory(f"{ref.path} is a file, and ':{ref.suffix}' is for directories")
-        if found is not None:
+        if found is None:
+            self.judge.check_provided(asked, ref.path)
+        else:
             self.judge.check(asked, found)
         return suffix
 
@@ -1125,7 +1128,7 @@ def _guarded(ref: Ref, action: Callable[[], Result]) -> Result:
         return action()
     except VfsError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{ref}: ':{ref.suffix}' failed: {type(error).__name__}: {error}") from error
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from vfs_core.errors import PluginError
 from vfs_core.handler import BaseHandler, Context
+from vfs_core.path import compile_pattern
 from vfs_core.specs import Spec
 
 
@@ -48,8 +49,13 @@ class SkillsHandler(BaseHandler):
 
 
 def _used(context: Context, name: str) -> str:
-    """The patterns that it serves in this configuration."""
-    rules = [rule.pattern for rule in context.session.kernel.config.providers if rule.handler == name]
+    """The patterns that it serves in this configuration, of what the caller may know of."""
+    session = context.session
+    rules = [
+        rule.pattern
+        for rule in session.kernel.config.providers
+        if rule.handler == name and session.judge.knows_directory(compile_pattern(rule.pattern).prefix)
+    ]
     return f"It serves: {', '.join(f'`{pattern}`' for pattern in rules)}." if rules else ""
 
 

@@ -6,6 +6,7 @@ import re
 
 from avm_suffixes.text import decode
 from vfs_core.errors import Invalid
+from vfs_core.rendering import one_line
 from vfs_core.storage import Operation
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.types import JSON, MENTION, Link
@@ -21,7 +22,7 @@ class Links(BaseSuffix):
     def read(self, context: SuffixContext) -> str:
         """The links to what the caller may read."""
         links = context.session.links(context.path)
-        return "".join(f"{link.kind}\t{link.target}\t{link.weight:g}\n" for link in links)
+        return "".join(f"{link.kind}\t{one_line(link.target)}\t{link.weight:g}\n" for link in links)
 
     def read_json(self, context: SuffixContext) -> JSON:
         """The same."""
