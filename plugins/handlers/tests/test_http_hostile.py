@@ -442,6 +442,16 @@ def test_an_answer_by_redirect_is_not_confirmed_by_another_urls_tag(web, make: M
     assert all("if-none-match" not in each.headers for each in web.asked)
 
 
+def test_not_modified_from_where_a_redirect_leads_confirms_nothing(web, make: Make):
+    web.say("/a", 200, b"old", ETag='"a"')
+    handler = make(web.url + "/a")
+    assert handler.read(PATH, asking()) == b"old"
+    web.say("/a", 302, Location="/b")
+    web.say("/b", 304)
+    with pytest.raises(VfsError, match="answered 304"):
+        handler.read(PATH, asking())
+
+
 # --- size ----------------------------------------------------------------------------------------
 
 
