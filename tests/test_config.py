@@ -40,6 +40,7 @@ from vfs_core.config import (
 )
 from vfs_core.config_check import merged_schema
 from vfs_core.config_document import parse_document
+from vfs_core.config_text import mask
 from vfs_core.errors import ConfigError, Invalid, PluginError, Problem
 from vfs_core.names import check_agent_name
 from vfs_core.plugins import Registry
@@ -950,3 +951,25 @@ def test_the_schema_for_editors_has_what_each_installed_plugin_takes():
     assert not wrong({"providers": [{"pattern": "/x", "handler": "a-third-party-s", "config": {"rot": 1}}]})
     assert not wrong({"vectors": {"backend": "faiss", "config": {"index": "flat"}}})
     assert wrong({"vectors": {"backend": "faiss", "config": {"index": "round"}}})
+
+
+def test_what_is_sent_along_is_not_shown_whatever_it_is_called():
+    config = {
+        "url": "https://x.example.com/a?sig=lit1&page=2",
+        "headers": {
+            "Cookie": "a=lit4",
+            "X-Sig": "lit9",
+            "Authorization": "${API_KEY}",
+            "Accept": "text/plain",
+        },
+        "query": {"key": "lit5", "sig": "lit6", "user": "${USER_ID}"},
+        "write": {"headers": {"X": "lit7"}},
+        "env": {"PGPASS": "lit8"},
+        "nested": {"pwd": "lit2", "credentials": ["lit3"]},
+        "page": "shown",
+    }
+    shown = json.dumps(mask(config))
+    assert "lit2" not in shown and "lit3" not in shown
+    for number in range(4, 10):
+        assert f"lit{number}" not in shown
+    assert "${USER_ID}" in shown and "shown" in shown

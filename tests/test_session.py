@@ -28,10 +28,11 @@ from avm.errors import (
     Unsupported,
     VfsError,
 )
+from vfs_core.config import Config
 from vfs_core.kernel import Kernel
 from vfs_core.meta import META_MAX
 from vfs_core.session import Session
-from vfs_core.types import Draft, Link
+from vfs_core.types import Draft, Link, User
 
 
 @pytest.fixture
@@ -706,3 +707,19 @@ def test_a_child_and_its_parent_both_go_on_after_a_fork(tmp_path: Path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_sharing_with_nobody_is_told_where_agents_are_configured(tmp_path: Path):
+    users = {name: User(name) for name in ("akashi", "yuze")}
+    with Kernel(Config(users=users), tmp_path / "avm.db") as kernel:
+        session = kernel.session("akashi")
+        session.write("/private/x", "x")
+        for attempt in (
+            lambda: session.share("/private/x", "yuse"),
+            lambda: session.write("/private/x:shared", "yuze\nyuse rw\n"),
+        ):
+            with pytest.raises(Invalid, match="there is no agent 'yuse' to share with; did you mean 'yuze'"):
+                attempt()
+        assert session.shares("/private/x") == {}
+        session.share("/private/x", "yuze")
+        session.share("/private/x", "nobody-any-more", None)

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 MASK = "***"
 """What is shown instead of a secret."""
 
-_SECRET_KEY = re.compile(r"token|secret|password|authorization|api[-_]?key", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"token|secret|passw|pwd|authorization|credential|cookie|signature|api[-_]?key", re.IGNORECASE
+)
+_SECRET_NAMES = frozenset({"key", "sig", "auth"})
+"""Names that are secret as a whole, and common in others."""
+_SENT = frozenset({"headers", "query", "env"})
+"""Settings whose values are for somebody else's eyes: nobody knows which of them are secret."""
 _URL_LOGIN = re.compile(r"(://)[^/@\s]*@")
 _URL_SECRET = re.compile(rf"([?&][^=&\s]*(?:{_SECRET_KEY.pattern})[^=&\s]*=)[^&\s]*", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$(\$?)\{([^{}]*)\}")
@@ -118,7 +124,7 @@ def _expand(
 
 def is_secret(key: str) -> bool:
     """Whether the value of a key of this name must not be shown."""
-    return _SECRET_KEY.search(key) is not None
+    return _SECRET_KEY.search(key) is not None or key.lower() in _SECRET_NAMES
 
 
 def mask_text(text: str) -> str:
@@ -127,12 +133,25 @@ def mask_text(text: str) -> str:
 
 
 def mask(value: JSON) -> JSON:
-    """A copy of `value` in which whatever stands under a secret's key is `***`."""
+    """A copy of `value` in which whatever stands under a secret's key, and all that is sent along, is `***`."""
     if isinstance(value, Mapping):
-        return {key: MASK if is_secret(str(key)) else mask(each) for key, each in value.items()}
+        return {
+            key: MASK if is_secret(str(key)) else _mask_sent(each) if key in _SENT else mask(each)
+            for key, each in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [mask(each) for each in value]
     return mask_text(value) if isinstance(value, str) else value
+
+
+def _mask_sent(value: JSON) -> JSON:
+    """Headers and the like: what is wholly made of variables is shown as it is written."""
+    if not isinstance(value, Mapping):
+        return MASK
+    return {
+        key: each if isinstance(each, str) and not _VARIABLE.sub("", each) else MASK
+        for key, each in value.items()
+    }
 
 
 def config_summary(config: Config) -> dict[str, JSON]:

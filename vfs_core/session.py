@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from vfs_core import filing, finding, forgetting, hindsight, keeping, searching, shortcuts, undoing
 from vfs_core.bell import EPOCH
+from vfs_core.config_schema import near
 from vfs_core.errors import (
     CrossHandler,
     Denied,
@@ -662,11 +663,12 @@ class Session:
     def share(self, path: str, agent: str, access: Access | None = "r") -> None:
         """Let another agent read (`r`) or write (`rw`) a node, on a directory all in it; None takes it back.
 
-        Only the owner may. Raises NotOwner.
+        Only the owner may. Raises NotOwner, and Invalid where agents are configured and this is none of them.
         """
         ref = self._stored(path)
+        name = check_agent_name(agent) if access is None else self._known_agent(agent)
         with self.transaction() as tx:
-            tx.share(ref.path, check_agent_name(agent), access)
+            tx.share(ref.path, name, access)
 
     def set_shares(self, path: str, shares: Mapping[str, Access]) -> None:
         """Make the shares of a node exactly these, in one transaction."""
@@ -679,7 +681,16 @@ class Session:
                 tx.share(ref.path, agent, None)
             for agent, access in shares.items():
                 if held.get(agent) != access:
-                    tx.share(ref.path, check_agent_name(agent), access)
+                    tx.share(ref.path, self._known_agent(agent), access)
+
+    def _known_agent(self, name: str) -> str:
+        """The name of an agent to share with: any, unless the configuration says which there are."""
+        check_agent_name(name)
+        declared = self.kernel.config.users
+        known = {*(declared or ()), *self.store.users()}
+        if declared is not None and name not in known:
+            raise Invalid(f"there is no agent {name!r} to share with; {near(name, known)}")
+        return name
 
     def shares(self, path: str) -> dict[str, Access]:
         """The agents that a node is shared with, and how."""
