@@ -9,7 +9,7 @@ from typing import Any
 import redis
 
 from avm import BaseHandler, Context, Kind, Stat
-from avm.errors import Exists, NotFound, PluginError, TimedOut, Unsupported, VfsError
+from avm.errors import Exists, NotEmpty, NotFound, PluginError, TimedOut, Unsupported, VfsError
 from vfs_core.types import JSON
 
 _SPECIAL = re.compile(rb"([*?\[\]\\])")
@@ -43,8 +43,10 @@ class RedisHandler(BaseHandler):
         self._ask(path, lambda: self._redis.append(self._key(context), data))
 
     def delete(self, path: str, context: Context) -> None:
-        """Remove a key. Raises NotFound."""
+        """Remove a key. Raises NotFound, NotEmpty."""
         if not self._ask(path, lambda: self._redis.delete(self._key(context))):
+            if self.stat(path, context) is not None:
+                raise NotEmpty(f"{path} is a directory, and goes with the last key in it; remove those")
             raise NotFound.at(path)
 
     def rename(self, old: str, new: str, context: Context) -> None:

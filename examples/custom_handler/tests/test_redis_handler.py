@@ -6,7 +6,7 @@ import pytest
 from avm_redis.handler import RedisHandler
 
 from avm import AVM, Kind
-from avm.errors import Denied, Exists, NotFound, PluginError, Unsupported
+from avm.errors import Denied, Exists, NotEmpty, NotFound, PluginError, Unsupported
 from vfs_core.handler import Context
 from vfs_core.testing import HandlerTests
 from vfs_core.testing.handlers import PRINCIPAL
@@ -87,6 +87,8 @@ def test_a_directory_is_there_as_long_as_keys_are_below_it(mounted, client):
     for absent in ("/redis/use", "/redis/user/7"):
         with pytest.raises(NotFound):
             avm.stat(absent)
+    with pytest.raises(NotEmpty, match="goes with the last key"):
+        avm.delete("/redis/user")
     client.set("app:user", "is a key as well")
     assert [(each.name, each.stat.kind) for each in avm.list("/redis")] == [("user", Kind.FILE)]
     assert avm.stat("/redis/user").kind is Kind.FILE
