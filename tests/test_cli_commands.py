@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,25 @@ def test_rm_wants_to_be_told_about_directories_and_may_be_told_to_be_content(avm
     assert avm("rm", "d").code == 3
     assert avm("rm", "-f", "d", "c").code == 0
     assert avm("ls").out == "private\nshared\n"
+
+
+def test_what_rm_says_of_a_directory_of_a_handler_works(avm: Avm, tmp_path: Path) -> None:
+    (tmp_path / "files" / "dir").mkdir(parents=True)
+    (tmp_path / "files" / "dir" / "a").write_text("1")
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "providers:\n"
+        f"  - {{pattern: '/files/**', handler: file, config: {{root: '{tmp_path}/files', writable: true}}}}\n"
+        "permissions:\n  - {pattern: '/files/**', access: rw}\n"
+    )
+    refused = avm("--config", config, "rm", "/files/dir")
+    assert refused.code == 1
+    assert "rm -r removes it once it is empty" in refused.err
+    assert "remove what is in it first" in avm("--config", config, "rm", "-r", "/files/dir").err
+    assert avm("--config", config, "rm", "/files/dir/a").code == 0
+    assert avm("--config", config, "rm", "-r", "/files/dir").code == 0
+    assert not (tmp_path / "files" / "dir").exists()
+    assert "a directory of the configured providers" in avm("--config", config, "rm", "-r", "/files").err
 
 
 # --- mv ------------------------------------------------------------------------------------------

@@ -549,6 +549,77 @@ def test_suffixes_work_on_what_providers_serve_as_far_as_they_make_sense(db: Pat
         session.write("/d/a:data", "2")
 
 
+def names_of(info: str) -> list[str]:
+    return [line.split("\t")[0] for line in info.splitlines()]
+
+
+def test_info_shows_of_what_providers_serve_only_the_suffixes_that_work_there(db: Path):
+    session = one(db, "/d/{x}", contents={"/d/a": "1"})
+    assert names_of(session.read("/d/a:info").text) == [":access", ":data", ":inbox", ":info", ":path"]
+    assert names_of(session.read("/d:info").text) == [":access", ":inbox", ":info", ":list", ":path"]
+    assert {":search", ":stats", ":tags"} < set(names_of(session.read("/memory:info").text))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "a:tags",
+            "a:meta",
+            "a:history",
+            "a:delta",
+            "a:mark",
+            "a:diff",
+            "a:at?version=1",
+            "a:blame",
+            "a:links",
+        ),
+        *(
+            "a:shared",
+            "a:ttl",
+            ":search?q=1",
+            ":recall?q=1",
+            ":changes",
+            ":stats",
+            ":list?q=1",
+            ":list?tag=1",
+        ),
+    ],
+)
+def test_a_suffix_for_notes_says_so_of_what_providers_serve(db: Path, name: str):
+    session = one(db, "/d/{x}", contents={"/d/a": "1"})
+    path = f"/d/{name}".replace("/:", ":")
+    suffix = name.partition("?")[0].lstrip("a")
+    with pytest.raises(
+        Unsupported, match=f"served by a provider, and .*'{suffix}' is only for notes of the store"
+    ):
+        session.read(path)
+
+
+def test_a_directory_of_the_store_that_holds_providers_is_searched(db: Path):
+    session = one(db, "/memory/live/{x}", contents={"/memory/live/a": "quokka"})
+    session.write("/memory/note", "quokka")
+    assert "/memory/note" in session.read("/memory:search?q=quokka").text
+    with pytest.raises(Unsupported, match="only for notes"):
+        session.read("/memory/live:search?q=quokka")
+
+
+def test_the_access_to_a_directory_of_providers_is_what_the_rules_say(db: Path):
+    session = one(db, "/d/{x}", contents={"/d/a": "1"})
+    report = {each.agent: each for each in session.access("/d").agents}
+    assert report[session.principal.agent].allowed == ("read",)
+    assert "read-only unless a rule says rw" in report[session.principal.agent].reason
+    with pytest.raises(NotFound):
+        session.access("/e")
+
+
+def test_a_directory_of_providers_cannot_be_removed(db: Path):
+    session = one(db, "/d/{x}", contents={"/d/a": "1"})
+    for recursive in (False, True):
+        with pytest.raises(ReadOnly, match="a directory of the configured providers"):
+            session.delete("/d", recursive=recursive)
+
+
 # --- mounting from Python ------------------------------------------------------------------------
 
 

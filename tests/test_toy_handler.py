@@ -34,7 +34,11 @@ class DictHandler(BaseHandler):
 
     def stat(self, path, context):
         if path not in self.contents:
-            return None
+            return (
+                Stat(0, Kind.DIRECTORY, 0o755, "toys", "toys", 0, 1, 0, 0, 0)
+                if self.list(path, context)
+                else None
+            )
         return Stat(0, Kind.FILE, 0o644, "toys", "toys", len(self.contents[path]), 1, 0, 0, 0)
 
     def delete(self, path, context):

@@ -46,10 +46,11 @@ def explain(session: Session, path: str) -> AccessReport:
     matched = session.kernel.routes.match(path)
     agents = sorted({*store.users(), *(policy.declared or {}), session.principal.agent})
     rule = policy.ceiling(path, session.principal.agent).rule
-    if matched is not None:
+    if session.is_provided(path):
         session.judge.check_provided(Operation.READ, path)
+        where = matched.route.rule.where if matched else ""
         served = tuple(_provided(session, agent, path) for agent in agents)
-        return AccessReport(path, "", "", "", None, rule or matched.route.rule.where, {}, served)
+        return AccessReport(path, "", "", "", None, rule or where, {}, served)
     found = store.find(path)._replace(directory=store.find(split(path)[0]).own)
     session.judge.check(Operation.READ, found)
     assert found.stat is not None

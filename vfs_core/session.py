@@ -415,6 +415,10 @@ class Session:
             self.kernel.providers.delete(matched, ref.path, self)
             return 1
         ref = self._stored(path)
+        if self._is_synthetic(ref.path) and self.find(ref.path, Operation.STAT) is None:
+            raise ReadOnly(
+                f"{ref.path} is a directory of the configured providers, and stays as long as they do"
+            )
         with self.transaction() as tx:
             return tx.delete(ref.path, recursive=recursive)
 
@@ -1006,6 +1010,17 @@ class Session:
     def _match(self, path: str) -> Matched | None:
         return self.kernel.routes.match(path)
 
+    def is_provided(self, path: str) -> bool:
+        """Whether a path is a handler's, or a directory that is there only since handlers serve what is below."""
+        return self._match(path) is not None or (
+            self._is_synthetic(path) and self.store.find(path).stat is None
+        )
+
+    def refuse_provided(self, path: str, what: str) -> None:
+        """Raise Unsupported if `what` is asked of a path that the store has nothing of."""
+        if self.is_provided(path):
+            raise Unsupported(f"{path} is served by a provider, and {what} is only for notes of the store")
+
     def _is_synthetic(self, path: str) -> bool:
         return path != "/" and self.kernel.routes.is_synthetic(path)
 
@@ -1067,6 +1082,8 @@ class Session:
         matched = self._match(ref.path)
         if matched is not None:
             self.judge.check_provided(asked, ref.path)
+            if suffix.needs_store:
+                self.refuse_provided(ref.path, f"':{ref.suffix}'")
             return suffix
         found = self.find(ref.path, Operation.STAT)
         directory = found is None or found.stat is None or found.stat.kind is Kind.DIRECTORY
@@ -1076,6 +1093,8 @@ class Session:
             raise NotADirectory(f"{ref.path} is a file, and ':{ref.suffix}' is for directories")
         if found is None:
             self.judge.check_provided(asked, ref.path)
+            if suffix.needs_store:
+                self.refuse_provided(ref.path, f"':{ref.suffix}'")
         else:
             self.judge.check(asked, found)
         return suffix

@@ -83,6 +83,9 @@ class BaseSuffix(ABC):
     on_files: bool = True
     """Whether the base may be a file."""
 
+    needs_store: bool = False
+    """Whether it is about what only the store keeps (versions, tags, what can be searched), of no use elsewhere."""
+
     options: Collection[str] = ()
     """The keys that its query may have beside `format`, for reading and writing; others are refused."""
 

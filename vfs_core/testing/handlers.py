@@ -195,6 +195,25 @@ class HandlerTests:
         assert isinstance(handler.skill_info(), str)
         assert isinstance(handler.capabilities(), Capabilities)
 
+    def test_what_is_listed_is_there_as_it_was_listed(
+        self,
+        handler: BaseHandler,
+        offers: Capabilities,
+        present: tuple[str, bytes],
+        make_context: MakeContext,
+    ) -> None:
+        directory = split(present[0])[0]
+        while offers.list and offers.stat and directory != "/":
+            names: list[str] = []
+            with contextlib.suppress(VfsError):  # above the pattern there may be nothing
+                names.extend(handler.list(directory, make_context(directory)))
+            for name in names:
+                path = join(directory, name.rstrip("/"))
+                stat = handler.stat(path, make_context(path))
+                assert stat is not None, f"{path} is listed and is not there"
+                assert stat.is_directory == name.endswith("/"), f"{path} is listed as {name!r}"
+            directory = split(directory)[0]
+
     # --- writing ---------------------------------------------------------------------------------
 
     @pytest.mark.parametrize("data", CONTENTS, ids=("empty", "text", "binary", "chinese", "big"))

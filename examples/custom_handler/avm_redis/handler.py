@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
 
 from avm import BaseHandler, Context, Kind, Stat
-from avm.errors import Exists, NotFound, PluginError, TimedOut, Unsupported, VfsError
+from avm.errors import Exists, NotEmpty, NotFound, PluginError, TimedOut, Unsupported, VfsError
 from vfs_core.types import JSON
 
 _SPECIAL = re.compile(rb"([*?\[\]\\])")
@@ -43,8 +43,10 @@ class RedisHandler(BaseHandler):
         self._ask(path, lambda: self._redis.append(self._key(context), data))
 
     def delete(self, path: str, context: Context) -> None:
-        """Remove a key. Raises NotFound."""
+        """Remove a key. Raises NotFound, NotEmpty."""
         if not self._ask(path, lambda: self._redis.delete(self._key(context))):
+            if self.stat(path, context) is not None:
+                raise NotEmpty(f"{path} is a directory, and goes with the last key in it; remove those")
             raise NotFound.at(path)
 
     def rename(self, old: str, new: str, context: Context) -> None:
@@ -62,28 +64,31 @@ class RedisHandler(BaseHandler):
             raise Exists(f"{new} exists already")
 
     def stat(self, path: str, context: Context) -> Stat | None:
-        """The size of a value, without fetching it."""
+        """The size of a value, without fetching it; a directory where only keys below have the name."""
         key = self._key(context)
-        size = self._ask(path, lambda: self._redis.strlen(key))
-        if not size and not self._ask(path, lambda: self._redis.exists(key)):
-            return None
-        return Stat(0, Kind.FILE, 0o644, "", "", size, 0, 0, 0, 0)
+        if not context.relative:
+            return _stat(Kind.DIRECTORY)
+        try:
+            size = self._ask(path, lambda: self._redis.strlen(key))
+        except Unsupported:  # a key of another type, which is listed as well
+            return _stat(Kind.FILE)
+        if size or self._ask(path, lambda: self._redis.exists(key)):
+            return _stat(Kind.FILE, size)
+        below = self._ask(path, lambda: next(self._keys_from(key + b"/"), None))
+        return None if below is None else _stat(Kind.DIRECTORY)
 
     def list(self, path: str, context: Context) -> list[str]:
         """What comes next in the keys that begin with the directory's name."""
         start = self._key(context) + (b"/" if context.relative else b"")
         found: set[str] = set()
-        keys = self._ask(
-            path, lambda: list(self._redis.scan_iter(_SPECIAL.sub(rb"\\\1", start) + b"*", count=1000))
-        )
-        for key in keys:
+        for key in self._ask(path, lambda: list(self._keys_from(start))):
             try:
                 name, slash, _ = key[len(start) :].decode().partition("/")
             except UnicodeDecodeError:
                 continue  # no path can name it
             if name not in ("", ".", "..") and "\0" not in name:
                 found.add(name + slash)
-        return sorted(found)
+        return sorted(found - {f"{name}/" for name in found})  # what is a key is a file
 
     def close(self) -> None:
         """Close the connections."""
@@ -93,6 +98,10 @@ class RedisHandler(BaseHandler):
         """How many keys there are in all, whatever they begin with."""
         count: int = self._ask("the server", self._redis.dbsize)
         return count
+
+    def _keys_from(self, start: bytes) -> Iterator[bytes]:
+        found: Iterator[bytes] = self._redis.scan_iter(_SPECIAL.sub(rb"\\\1", start) + b"*", count=1000)
+        return found
 
     def _key(self, context: Context) -> bytes:
         return self._prefix + context.relative.encode()
@@ -108,6 +117,10 @@ class RedisHandler(BaseHandler):
             raise PluginError(f"{path}: the Redis server cannot be reached: {error}") from error
         except redis.ResponseError as error:
             raise _refused(path, error) from error
+
+
+def _stat(kind: Kind, size: int = 0) -> Stat:
+    return Stat(0, kind, 0o755 if kind is Kind.DIRECTORY else 0o644, "", "", size, 0, 0, 0, 0)
 
 
 def _refused(path: str, error: redis.ResponseError) -> VfsError:

@@ -6,7 +6,7 @@ import pytest
 from avm_redis.handler import RedisHandler
 
 from avm import AVM, Kind
-from avm.errors import Denied, Exists, NotFound, PluginError, Unsupported
+from avm.errors import Denied, Exists, NotEmpty, NotFound, PluginError, Unsupported
 from vfs_core.handler import Context
 from vfs_core.testing import HandlerTests
 from vfs_core.testing.handlers import PRINCIPAL
@@ -79,6 +79,26 @@ def test_keys_are_files(mounted, client):
     assert client.keys() == [b"app:user/7"]
 
 
+def test_a_directory_is_there_as_long_as_keys_are_below_it(mounted, client):
+    avm = mounted()
+    avm.write("/redis/user/deep/7", "Anna")
+    for directory in ("/redis", "/redis/user", "/redis/user/deep"):
+        assert avm.stat(directory).kind is Kind.DIRECTORY
+    for absent in ("/redis/use", "/redis/user/7"):
+        with pytest.raises(NotFound):
+            avm.stat(absent)
+    with pytest.raises(NotEmpty, match="goes with the last key"):
+        avm.delete("/redis/user")
+    client.set("app:user", "is a key as well")
+    assert [(each.name, each.stat.kind) for each in avm.list("/redis")] == [("user", Kind.FILE)]
+    assert avm.stat("/redis/user").kind is Kind.FILE
+    assert avm.read("/redis/user/deep/7").data == b"Anna"
+    client.flushall()
+    with pytest.raises(NotFound):
+        avm.stat("/redis/user/deep")
+    assert avm.stat("/redis").kind is Kind.DIRECTORY
+
+
 def test_without_rights_nothing_is_written(mounted, client):
     client.set("app:a", "1")
     avm = mounted("ro")
@@ -102,6 +122,7 @@ def test_a_key_of_another_type_is_listed_and_not_read(mounted, client):
     client.set(b"app:\xff", "no path can name it")
     avm = mounted()
     assert [each.name for each in avm.list("/redis")] == ["list"]
+    assert avm.stat("/redis/list").kind is Kind.FILE
     with pytest.raises(Unsupported, match="holds no string"):
         avm.read("/redis/list")
 

@@ -172,7 +172,9 @@ class FileHandler(BaseHandler):
                 os.rmdir(place.name, dir_fd=place.directory)
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise NotEmpty(f"{path}: the directory is not empty (unlisted names count)") from None
+                    raise NotEmpty(
+                        f"{path}: the directory is not empty (unlisted names count); remove what is in it first"
+                    ) from None
                 raise
 
     def rename(self, old: str, new: str, context: Context) -> None:

@@ -34,12 +34,12 @@ class IndexHandler(BaseHandler):
     """
 
     def read(self, path: str, context: Context) -> str | None:
-        """The status or signatures at a path."""
+        """The status or signatures at a path. Raises NotFound, with the indexes that there are."""
         name, _, below = context.relative.partition("/")
         try:
             with index_file.reading(name) as index:
                 content = _content(index, below, context)
-        except (NotFound, Invalid):  # no such index, or no name of one
+        except Invalid:  # no name of an index, or a damaged one
             content = None
         if content is None and _names(context.relative) is not None:
             raise IsADirectory(f"{path} is a directory")

@@ -478,6 +478,15 @@ def test_directories_and_files_are_told_apart(opened, project: Path):
                 attempt(path)
 
 
+def test_not_found_says_which_indexes_there_are(opened, project: Path):
+    scan("shop", project)
+    session = opened()
+    for path in ("/index/no", "/index/no/status", "/index/no/sigs/src/cart.py"):
+        for attempt in (session.read, session.stat, session.list):
+            with pytest.raises(NotFound, match=r"no index 'no' \(there are: shop\)"):
+                attempt(path)
+
+
 def test_it_is_read_only_and_permissions_hold(opened, project: Path):
     scan("shop", project)
     with pytest.raises(Denied):

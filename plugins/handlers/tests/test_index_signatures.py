@@ -248,6 +248,19 @@ def test_any_text_gives_signatures_in_the_order_of_its_lines(name: str, data: st
         last = each.line
 
 
+@pytest.mark.parametrize(
+    ("language", "source", "expected"),
+    [
+        (PYTHON, "def f(a, # one\n  b):  # helper\n    # more\n    pass", "1 function f: def f(a, # one b)"),
+        (PYTHON, "class A:  # helper\n    x = 1", "1 class A: class A"),
+        (JAVASCRIPT, "class A extends B /* helper */ {}", "1 class A: class A extends B"),
+        (RUST, "fn f() -> u8 // helper\n{ 1 }", "1 function f: fn f() -> u8"),
+    ],
+)
+def test_a_comment_before_a_body_is_not_in_its_signature(language: Language, source: str, expected: str):
+    assert found(language, source) == [expected]
+
+
 def test_windows_lines_and_a_byte_order_mark_change_nothing():
     _, source, expected = KNOWN["go"]
     assert found(GO, "\ufeff" + source.replace("\n", "\r\n")) == expected

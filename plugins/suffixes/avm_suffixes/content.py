@@ -64,11 +64,14 @@ class Info(BaseSuffix):
 def _suffixes(context: SuffixContext) -> Iterator[tuple[str, str, str]]:
     kernel = context.session.kernel
     directory = context.stat().is_directory
+    provided = context.session.is_provided(context.path)
     for name, spec in sorted(kernel.registry.suffixes().items()):
         try:
             suffix = kernel.suffix(name)
         except PluginError as error:
             yield name, "-", str(error)
+            continue
+        if provided and suffix.needs_store:
             continue
         if suffix.on_directories if directory else suffix.on_files:
             yield name, "r" if suffix.write_operation is None else "rw", spec.summary

@@ -17,6 +17,7 @@ _LINE = re.compile(r"(?:(?P<kind>[^/\s]+)[ \t]+)?(?P<target>/[^\t]*)(?:\t(?P<wei
 class Links(BaseSuffix):
     """A line for each link: kind, path and weight, separated by tabs."""
 
+    needs_store = True
     write_operation = Operation.LINK
 
     def read(self, context: SuffixContext) -> str:

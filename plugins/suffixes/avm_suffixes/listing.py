@@ -88,6 +88,9 @@ def _page(context: SuffixContext) -> tuple[Sequence[_Row], int | None]:
 def _rows(context: SuffixContext, most: int) -> Iterator[_Row]:
     session, path = context.session, context.path
     tag = context.words("tag") if "tag" in context.query else None
+    for option in ("q", "tag"):
+        if option in context.query:
+            session.refuse_provided(path, f"the option {option!r} of ':list'")
     if "q" in context.query:
         hits = session.search(
             context.words(), min(most, 1_000_000), tags=() if tag is None else (tag,), under=path
@@ -146,6 +149,7 @@ class _Changed:
 class Changes(BaseSuffix):
     """The notes below a directory that were changed lately, last changed first."""
 
+    needs_store = True
     on_files = False
     read_operation = Operation.LIST
     options = ("minutes", "since", "limit")
@@ -195,6 +199,7 @@ def _since(context: SuffixContext) -> int:
 class Stats(BaseSuffix):
     """How much there is at and below a directory, of what this agent may read."""
 
+    needs_store = True
     on_files = False
     read_operation = Operation.LIST
 

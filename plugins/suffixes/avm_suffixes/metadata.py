@@ -15,6 +15,7 @@ from vfs_core.types import JSON
 class Meta(BaseSuffix):
     """Metadata as a JSON object."""
 
+    needs_store = True
     write_operation = Operation.WRITE
 
     def read(self, context: SuffixContext) -> str:
@@ -60,6 +61,7 @@ class Meta(BaseSuffix):
 class Tags(BaseSuffix):
     """Tags, comma-separated on one line."""
 
+    needs_store = True
     write_operation = Operation.WRITE
 
     def read(self, context: SuffixContext) -> str:

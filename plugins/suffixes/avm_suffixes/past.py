@@ -11,6 +11,7 @@ from vfs_core.types import JSON, Node
 class Diff(BaseSuffix):
     """What changed between two versions: by default the last two; version 0 is before there was anything."""
 
+    needs_store = True
     on_directories = False
     options = ("from", "to")
 
@@ -28,6 +29,7 @@ class Diff(BaseSuffix):
 class At(BaseSuffix):
     """What a version said, or what was at the path at a time."""
 
+    needs_store = True
     on_directories = False
     options = ("version", "t")
 
@@ -48,9 +50,11 @@ class At(BaseSuffix):
 
 
 def _then(context: SuffixContext) -> Node:
-    if ("version" in context.query) == ("t" in context.query):
-        raise Invalid("what to look at is missing; write ?version=3 or ?t=2026-03-20, one of the two")
-    if "version" in context.query:
+    version, time = "version" in context.query, "t" in context.query
+    if version == time:
+        what = "a version or a time, not both" if version else "what to look at is missing"
+        raise Invalid(f"{what}; write ?version=3 or ?t=2026-03-20, one of the two")
+    if version:
         return context.session.as_of(context.path, version=context.number("version", 1, 1))
     return context.session.as_of(context.path, time=context.query["t"])
 
@@ -58,6 +62,7 @@ def _then(context: SuffixContext) -> Node:
 class Blame(BaseSuffix):
     """Which version brought each line."""
 
+    needs_store = True
     on_directories = False
 
     def read(self, context: SuffixContext) -> str:

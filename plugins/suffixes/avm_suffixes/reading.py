@@ -22,6 +22,7 @@ class Delta(BaseSuffix):
     Getting it to its end is reading: the mark then moves to the version that it showed.
     """
 
+    needs_store = True
     on_directories = False
     options = (_SESSION,)
 
@@ -62,6 +63,7 @@ def _changed(context: SuffixContext) -> Changed:
 class Mark(BaseSuffix):
     """The version up to which this agent, or its session that the query names, has read; 0 if none."""
 
+    needs_store = True
     on_directories = False
     write_operation = Operation.READ
     options = (_SESSION,)

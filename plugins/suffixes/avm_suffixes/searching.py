@@ -14,6 +14,7 @@ from vfs_core.types import JSON
 class Search(BaseSuffix):
     """Notes below a directory that match, best first."""
 
+    needs_store = True
     on_files = False
     read_operation = Operation.SEARCH
     options = ("q", "limit", "mode")

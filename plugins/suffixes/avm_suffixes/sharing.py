@@ -16,6 +16,7 @@ from vfs_core.types import Access as Granted
 class Shared(BaseSuffix):
     """A line for each agent: `name`, or `name rw` if it may write."""
 
+    needs_store = True
     write_operation = Operation.SHARE
 
     def read(self, context: SuffixContext) -> str:

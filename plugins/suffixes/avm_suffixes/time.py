@@ -17,6 +17,7 @@ _MOST = 1000
 class Ttl(BaseSuffix):
     """The time that is left, such as `1d2h`, or `never`."""
 
+    needs_store = True
     on_directories = False
     write_operation = Operation.WRITE
 
@@ -44,6 +45,7 @@ class Ttl(BaseSuffix):
 class History(BaseSuffix):
     """Versions."""
 
+    needs_store = True
     on_directories = False
 
     def read(self, context: SuffixContext) -> str:

@@ -176,7 +176,11 @@ def test_the_past_is_as_the_session_tells_it(session: Session):
     ("query", "why"),
     [
         *(("diff?from=x", "from is a whole number"), ("diff?to=0", "to is a whole number from 1")),
-        *(("at", "version=3 or"), ("at?version=1&t=now", "one of the two"), ("at?version=0", "from 1")),
+        *(
+            ("at", "look at is missing; write .version=3 or"),
+            ("at?version=1&t=now", "a version or a time, not both"),
+            ("at?version=0", "from 1"),
+        ),
         *(
             ("at?t=", "neither a time"),
             ("at?t=2026-99-99", "neither a time"),

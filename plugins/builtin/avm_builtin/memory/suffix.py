@@ -16,6 +16,7 @@ _MOST_TOKENS = 1_000_000
 class Recall(BaseSuffix):
     """What this agent may see about a subject, of what is below a directory, within a budget of tokens."""
 
+    needs_store = True
     on_files = False
     read_operation = Operation.SEARCH
     options = ("q", "max_tokens", "strategy")

@@ -19,7 +19,7 @@ from vfs_core.config_places import default_store_path
 from vfs_core.errors import Denied, Invalid, NotFound, TimedOut, VfsError
 
 APPLICATION = 0x41564D43  # "AVMC"
-VERSION = 1
+VERSION = 2
 """Of the tables and of what is a signature: an index of another version is made anew."""
 _NAME = re.compile(r"\w[\w.-]{0,99}")
 _BUSY_MS = 10_000

@@ -113,11 +113,13 @@ def _body(node: Node) -> Node | None:
 
 
 def _head(kind: str, node: Node, owner: Node) -> str:
-    """What stands before the body, on one line."""
-    body = _body(owner)
+    """What stands before the body, and before a comment on it, on one line."""
+    body = following = _body(owner)
+    while following is not None and (before := following.prev_sibling) and before.type.endswith("comment"):
+        following = before
     source = node.text or b""
     start = next((each.start_byte for each in node.children if each.type != "decorator"), node.start_byte)
-    end = node.end_byte if body is None else body.start_byte
+    end = node.end_byte if following is None else following.start_byte
     if kind == "macro":
         end = node.named_children[0].end_byte
     text = source[start - node.start_byte : end - node.start_byte].decode("utf-8", "replace")

@@ -24,7 +24,9 @@ def rm(context: click.Context, recursive: bool, force: bool, paths: tuple[str, .
     for path in paths:
         try:
             if not recursive and app.session.stat(path).is_directory:
-                raise IsADirectory(f"{path} is a directory; rm -r removes it with all that is in it")
+                provided = app.session.is_provided(app.session.absolute(path))
+                how = "once it is empty, since a handler serves it" if provided else "with all that is in it"
+                raise IsADirectory(f"{path} is a directory; rm -r removes it {how}")
             removed += app.session.delete(path, recursive=recursive)
         except VfsError as error:
             if not (force and isinstance(error, NotFound)):
