@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,7 +11,6 @@ import mcp_types as types
 from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 
-import avm
 from avm_builtin.frontends.mcp.tool import CORE, FULL, Tool
 from vfs_core.errors import VfsError
 
@@ -45,7 +45,7 @@ def make_app(session: Session, tools: Mapping[str, Tool]) -> Server[Any]:
 
     return Server(
         "avm",
-        version=avm.__version__,
+        version=metadata.version("avm"),
         instructions=INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
