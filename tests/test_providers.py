@@ -20,6 +20,7 @@ from avm.errors import (
     ReadOnly,
     TimedOut,
     Unsupported,
+    VfsError,
 )
 from vfs_core import plugins
 from vfs_core.config import PROVIDER_SECONDS, Config, PermissionRule, ProviderRule
@@ -201,6 +202,25 @@ def test_what_cannot_be_made_names_the_rule_and_the_rest_works(db: Path):
             ):
                 session.read("/broken/a")
         assert session.read("/d/a").text == "x"
+
+
+def test_a_handler_that_refuses_its_configuration_says_where_that_is(db: Path):
+    class Odd(VfsError):
+        def __init__(self, what: str, number: int) -> None:
+            super().__init__(what)
+
+    class Refuses(Say):
+        def __init__(self, config: object = None) -> None:
+            raise Odd("this can never work", 7)
+
+    register_handler("refuses", Refuses)
+    with pytest.raises(Odd, match=r"\Ac\.yaml:3: this can never work\Z"):
+        one(db, "/odd/**", "refuses").read("/odd/a")
+    with (
+        kernel(db, ProviderRule("/odd/**", "refuses")) as in_python,
+        pytest.raises(Odd, match=r"\Athis can never work\Z"),
+    ):
+        in_python.session("akashi").read("/odd/a")
 
 
 def test_a_stat_or_a_listing_of_the_wrong_type_is_the_handlers_fault(db: Path):

@@ -123,6 +123,15 @@ class BaseHandler(ABC):
         return
 
     @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Raise Invalid for a config that can never work. Connects to nothing and reads nothing.
+
+        `config` is as an instance would get it, `pattern` that of the rule; the default checks nothing. Only
+        `avm config check` and `avm doctor` ask.
+        """
+        return
+
+    @classmethod
     def capabilities(cls) -> Capabilities:
         """What the class overrides. An instance may have one of its own, for what its `config` leaves out."""
         return Capabilities(

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vfs_core.calling import Workers, deadline_in
+from vfs_core.config import IN_PYTHON
 from vfs_core.config_text import prepare
 from vfs_core.errors import Invalid, NotFound, PluginError, VfsError
 from vfs_core.handler import BaseHandler, Content, Context
@@ -238,7 +239,10 @@ class Providers:
         config = prepare(dict(route.rule.config), names, os.environ, where=route.rule.where, key="config")
         try:
             return factory(config)
-        except VfsError:
+        except VfsError as error:
+            where = route.rule.where
+            if where not in ("", IN_PYTHON) and where not in str(error):
+                error.args = (f"{where}: {error}", *error.args[1:])  # whatever its class is made with
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(f"{_named(route)} cannot be made: {type(error).__name__}: {error}") from error

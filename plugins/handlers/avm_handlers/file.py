@@ -69,6 +69,11 @@ class FileHandler(BaseHandler):
                 f"config.max_bytes of the handler 'file' is a number of bytes, not {self._max_bytes!r}"
             )
 
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Refuses what no instance can be made with."""
+        cls(config).close()
+
     # --- reading ---------------------------------------------------------------------------------
 
     def read(self, path: str, context: Context) -> Node | None:
