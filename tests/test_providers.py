@@ -26,6 +26,7 @@ from vfs_core import plugins
 from vfs_core.config import PROVIDER_SECONDS, Config, PermissionRule, ProviderRule
 from vfs_core.config_text import Template
 from vfs_core.kernel import Kernel
+from vfs_core.providers import synthetic_stat
 from vfs_core.session import Session
 from vfs_core.types import Kind, Node, Stat, User
 
@@ -239,10 +240,27 @@ def test_a_stat_or_a_listing_of_the_wrong_type_is_the_handlers_fault(db: Path):
         PluginError, match=r"'odd' of c.yaml:3 returned dict; stat\(\) returns a Stat or None"
     ):
         session.stat("/odd/a")
-    for names in ([b"a"], [None], 7, ["a/b"], ["."], [".."], [""], ["/"]):
+    stat = Stat(0, Kind.FILE, 0o644, "", "", 3, 0, 1, 2, 3)
+    wrong = ([b"a"], [None], 7, ["a/b"], ["."], [".."], [""], ["/"])
+    for names in (*wrong, [stat], [("a", None)], [("a",)], [(b"a", stat)], [("a/b", stat)], [["a", stat]]):
         Odd.names = names
         with pytest.raises(PluginError, match=r"the handler 'odd' of c.yaml:3"):
             session.list("/odd")
+
+
+def test_a_listing_may_give_stats(db: Path):
+    stat = Stat(0, Kind.FILE, 0o644, "redis", "", 3, 0, 1, 2, 3)
+    directory = stat._replace(kind=Kind.DIRECTORY)
+
+    class Listing(Say):
+        def list(self, path, context):
+            yield from [("a", stat), ("b", directory), ("c/", directory), "d", "e/"]
+
+    register_handler("listing", Listing)
+    listed = one(db, "/l/**", "listing").list("/l")
+    assert [entry.path for entry in listed] == ["/l/a", "/l/b", "/l/c", "/l/d", "/l/e"]
+    plain = [synthetic_stat(Kind.FILE), synthetic_stat(Kind.DIRECTORY)]
+    assert [entry.stat for entry in listed] == [stat, directory, directory, *plain]
 
 
 # --- what a handler is told ----------------------------------------------------------------------

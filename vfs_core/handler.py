@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Content: TypeAlias = "bytes | str | Node | None"
 """What `read` may return; None means not found."""
 
+Listed: TypeAlias = "str | tuple[str, Stat]"
+"""What `list` may give for each name."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -102,8 +105,12 @@ class BaseHandler(ABC):
         """Add to the end of `path` in one step."""
         raise Unsupported(f"{path}: what serves this path cannot append")
 
-    def list(self, path: str, context: Context) -> Iterable[str]:
-        """The names in the directory `path`, those of directories with a trailing slash."""
+    def list(self, path: str, context: Context) -> Iterable[Listed]:
+        """The names in the directory `path`, those of directories with a trailing slash.
+
+        Or pairs `(name, Stat)`, where the stats cost little: a bare name is shown without size and times. The kind in
+        the stat of a pair says what is a directory, with or without the slash.
+        """
         raise Unsupported(f"{path}: what serves this path cannot be listed")
 
     def stat(self, path: str, context: Context) -> Stat | None:

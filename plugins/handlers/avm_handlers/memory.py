@@ -70,10 +70,9 @@ class MemoryHandler(BaseHandler):
         """Add to the end."""
         context.session.append(self._at(context), data)
 
-    def list(self, path: str, context: Context) -> list[str]:
-        """The names that the caller may know of."""
-        entries = context.session.list(self._at(context))
-        return [entry.name + "/" if entry.is_directory else entry.name for entry in entries]
+    def list(self, path: str, context: Context) -> list[tuple[str, Stat]]:
+        """The names that the caller may know of, with their nodes' own stats."""
+        return [(entry.name, entry.stat) for entry in context.session.list(self._at(context))]
 
     def stat(self, path: str, context: Context) -> Stat | None:
         """The node's own stat."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from avm_handlers.plugin_object import described, find, methods_of
 from vfs_core.config_text import Template
 from vfs_core.errors import Invalid, PluginError, VfsError
-from vfs_core.handler import BaseHandler, Capabilities, Content, Context
+from vfs_core.handler import BaseHandler, Capabilities, Content, Context, Listed
 from vfs_core.types import JSON, Stat
 
 Result = TypeVar("Result")
@@ -56,12 +56,14 @@ class PluginHandler(BaseHandler):
             super().append(path, data, context)
         self._call("append", context, path, data)
 
-    def list(self, path: str, context: Context) -> Iterable[str]:
+    def list(self, path: str, context: Context) -> Iterable[Listed]:
         """The names that the plugin lists."""
         if "list" not in self._methods:
             return super().list(path, context)
         method = self._methods["list"]
-        names: Iterable[str] = self._contained(f"failed in list({path!r})", lambda: [*method(context, path)])
+        names: Iterable[Listed] = self._contained(
+            f"failed in list({path!r})", lambda: [*method(context, path)]
+        )
         return names
 
     def stat(self, path: str, context: Context) -> Stat | None:
