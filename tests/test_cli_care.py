@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 from avm_builtin.frontends.cli.commands.init import BOUNDARY
+from vfs_core import plugins
+from vfs_core.handler import BaseHandler, Context
 from vfs_core.kernel import Kernel
+from vfs_core.plugins import register_handler
 
 Avm = Callable[..., Any]
 """The fixture `avm` (conftest.py)."""
@@ -66,6 +69,97 @@ def test_config_check_says_everything_that_is_wrong(avm: Avm, tmp_path: Path) ->
     assert avm("config", "check", path).err == "1 warning\n"
     assert avm("config", "check", tmp_path / "nowhere.yaml").code == 7
     assert "the defaults hold" in avm("config", "check").err
+
+
+NEVER_WORKS = (
+    ("/a/**", "file", "{root: rel/dir}", "starts with '/' or '~'"),
+    ("/a/{x}", "file", '{root: "/srv/${x}"}', "names no parameters"),
+    ("/a", "script", "{command: uptime, cwd: rel}", "config.cwd"),
+    ("/a/{x}", "script", '{command: "${x}"}', "the program is fixed"),
+    ("/a/{x}", "script", """{command: "sh -c 'echo ${x}'"}""", "would run what a parameter contains"),
+    ("/a", "script", """{command: "echo 'a"}""", "close the quote"),
+    ("/a/{x}", "sqlite", """{database: /a.db, query: "SELECT '${x}'"}""", "write :name"),
+    ("/a", "sqlite", "{database: /a.db, query: SELECT 1, write: DELETE FROM a}", "config.writable"),
+    ("/a", "http", '{url: "http://example.com", transform: "a[["}', "JMESPath"),
+    ("/a/{unset_x}", "http", '{url: "http://${unset_x}.example.com/"}', "before the path"),
+    ("/a/{x}", "plugin", '{plugin: "a.${x}"}', "names no parameters"),
+    ("/memory/shared/**", "memory", "{root: /memory/shared/x}", "wait for itself"),
+    ("/memory/{x}", "memory", "{root: /memory/}", "wait for itself"),
+    ("/memory/shared/a", "memory", "{root: /memory/shared/a}", "wait for itself"),
+)
+
+
+@pytest.mark.parametrize(("pattern", "handler", "config", "says"), NEVER_WORKS)
+def test_config_check_refuses_a_rule_that_can_never_work(
+    avm: Avm, tmp_path: Path, pattern: str, handler: str, config: str, says: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f'providers:\n  - pattern: "{pattern}"\n    handler: {handler}\n    config: {config}\n')
+    done = avm("config", "check", path)
+    assert (done.code, done.err) == (7, "1 problem\n")
+    assert done.out.startswith(f"{path}:4: providers[0].config: ")
+    assert says in done.out
+    doctor = avm("doctor", "--config", path).out
+    assert f"{path}:4: providers[0].config: " in doctor
+
+
+def test_config_check_takes_rules_that_work_and_warns_of_what_is_missing_here(
+    avm: Avm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        'providers:\n  - {pattern: "/team/**", handler: memory, config: {root: /memory/shared/team}}\n'
+        '  - {pattern: "/memory/{name}", handler: memory, config: {root: /memory/shared}}\n'
+        '  - {pattern: "/no/**", handler: file, config: {root: "/is/not/there"}}\n'
+        '  - {pattern: "/no2/**", handler: plugin, config: {plugin: is_not_installed}}\n'
+    )
+    done = avm("config", "check", path)
+    assert (done.code, done.out) == (0, "")
+    path.write_text('providers:\n  - {pattern: "/a/**", handler: file, config: {root: "${NOT_SET}/a"}}\n')
+    done = avm("config", "check", path)
+    assert (done.code, done.err) == (0, "1 warning\n")
+    assert done.out.startswith(f"{path}:2: providers[0].config.root: the variable NOT_SET is not set")
+    path.write_text('providers:\n  - {pattern: "/a", handler: http, config: {url: "http://example.com"}}\n')
+    monkeypatch.setitem(sys.modules, "avm_handlers.http_settings", None)
+    done = avm("config", "check", path)
+    assert (done.code, done.err) == (0, "1 warning\n")
+    assert done.out.startswith(f"{path}:2: providers[0].handler: the handler 'http' needs ")
+    assert "pip install 'avm[http]'" in done.out
+
+
+def test_what_the_schema_refuses_is_said_once_beside_what_a_handler_refuses(avm: Avm, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        'providers:\n  - {pattern: "/a/**", handler: file, config: {root: 5}}\n'
+        '  - {pattern: "/b/**", handler: file, config: {root: rel}}\n'
+    )
+    done = avm("config", "check", path)
+    assert (done.code, done.err) == (7, "2 problems\n")
+    keys = [line.split(": ")[1] for line in done.out.splitlines()]
+    assert keys == ["providers[0].config.root", "providers[1].config"]
+
+
+def test_a_check_that_fails_is_the_handlers_fault(
+    avm: Avm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken(BaseHandler):
+        def read(self, path: str, context: Context) -> None:
+            return None
+
+        @classmethod
+        def check(cls, config: object, pattern: str) -> None:
+            raise KeyError(pattern)
+
+    monkeypatch.setattr(plugins, "_in_process", {})
+    register_handler("broken", Broken)
+    path = tmp_path / "c.yaml"
+    path.write_text('providers:\n  - {pattern: "/a", handler: broken}\n')
+    done = avm("config", "check", path)
+    assert done.code == 7
+    assert (
+        done.out
+        == f"{path}:2: providers[0].config: the handler 'broken' failed to check it: KeyError: '/a'\n"
+    )
 
 
 def test_config_show_has_the_defaults_and_no_secrets(avm: Avm, tmp_path: Path) -> None:

@@ -20,11 +20,13 @@ from avm.errors import (
     ReadOnly,
     TimedOut,
     Unsupported,
+    VfsError,
 )
 from vfs_core import plugins
 from vfs_core.config import PROVIDER_SECONDS, Config, PermissionRule, ProviderRule
 from vfs_core.config_text import Template
 from vfs_core.kernel import Kernel
+from vfs_core.providers import synthetic_stat
 from vfs_core.session import Session
 from vfs_core.types import Kind, Node, Stat, User
 
@@ -203,6 +205,25 @@ def test_what_cannot_be_made_names_the_rule_and_the_rest_works(db: Path):
         assert session.read("/d/a").text == "x"
 
 
+def test_a_handler_that_refuses_its_configuration_says_where_that_is(db: Path):
+    class Odd(VfsError):
+        def __init__(self, what: str, number: int) -> None:
+            super().__init__(what)
+
+    class Refuses(Say):
+        def __init__(self, config: object = None) -> None:
+            raise Odd("this can never work", 7)
+
+    register_handler("refuses", Refuses)
+    with pytest.raises(Odd, match=r"\Ac\.yaml:3: this can never work\Z"):
+        one(db, "/odd/**", "refuses").read("/odd/a")
+    with (
+        kernel(db, ProviderRule("/odd/**", "refuses")) as in_python,
+        pytest.raises(Odd, match=r"\Athis can never work\Z"),
+    ):
+        in_python.session("akashi").read("/odd/a")
+
+
 def test_a_stat_or_a_listing_of_the_wrong_type_is_the_handlers_fault(db: Path):
     class Odd(Say):
         names: object = []
@@ -219,10 +240,27 @@ def test_a_stat_or_a_listing_of_the_wrong_type_is_the_handlers_fault(db: Path):
         PluginError, match=r"'odd' of c.yaml:3 returned dict; stat\(\) returns a Stat or None"
     ):
         session.stat("/odd/a")
-    for names in ([b"a"], [None], 7, ["a/b"], ["."], [".."], [""], ["/"]):
+    stat = Stat(0, Kind.FILE, 0o644, "", "", 3, 0, 1, 2, 3)
+    wrong = ([b"a"], [None], 7, ["a/b"], ["."], [".."], [""], ["/"])
+    for names in (*wrong, [stat], [("a", None)], [("a",)], [(b"a", stat)], [("a/b", stat)], [["a", stat]]):
         Odd.names = names
         with pytest.raises(PluginError, match=r"the handler 'odd' of c.yaml:3"):
             session.list("/odd")
+
+
+def test_a_listing_may_give_stats(db: Path):
+    stat = Stat(0, Kind.FILE, 0o644, "redis", "", 3, 0, 1, 2, 3)
+    directory = stat._replace(kind=Kind.DIRECTORY)
+
+    class Listing(Say):
+        def list(self, path, context):
+            yield from [("a", stat), ("b", directory), ("c/", directory), "d", "e/"]
+
+    register_handler("listing", Listing)
+    listed = one(db, "/l/**", "listing").list("/l")
+    assert [entry.path for entry in listed] == ["/l/a", "/l/b", "/l/c", "/l/d", "/l/e"]
+    plain = [synthetic_stat(Kind.FILE), synthetic_stat(Kind.DIRECTORY)]
+    assert [entry.stat for entry in listed] == [stat, directory, directory, *plain]
 
 
 # --- what a handler is told ----------------------------------------------------------------------

@@ -210,6 +210,24 @@ def check_config(path: Path | None, registry: Registry | None = None) -> list[Pr
     return _in_order(problems)
 
 
+def check_with_handlers(path: Path | None, registry: Registry) -> tuple[list[Problem], bool]:
+    """As `check_config`, with what the handlers say of their rules; and whether a rule can never work.
+
+    Imports the handlers that are named. Never raises.
+    """
+    from vfs_core.rule_check import rule_problems
+
+    problems = check_config(path, registry)
+    if path is None:
+        return problems, False
+    try:
+        document = parse_document(_read(path), str(path))
+    except ConfigError:
+        return problems, False
+    errors, warnings = rule_problems(document, registry, problems)
+    return _in_order([*problems, *errors, *warnings]), bool(errors)
+
+
 def resolve(config: Config, registry: Registry) -> Config:
     """The configuration checked against what plugins supply, with `warnings` for what they do not.
 

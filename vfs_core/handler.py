@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Content: TypeAlias = "bytes | str | Node | None"
 """What `read` may return; None means not found."""
 
+Listed: TypeAlias = "str | tuple[str, Stat]"
+"""What `list` may give for each name."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -102,8 +105,12 @@ class BaseHandler(ABC):
         """Add to the end of `path` in one step."""
         raise Unsupported(f"{path}: what serves this path cannot append")
 
-    def list(self, path: str, context: Context) -> Iterable[str]:
-        """The names in the directory `path`, those of directories with a trailing slash."""
+    def list(self, path: str, context: Context) -> Iterable[Listed]:
+        """The names in the directory `path`, those of directories with a trailing slash.
+
+        Or pairs `(name, Stat)`, where the stats cost little: a bare name is shown without size and times. The kind in
+        the stat of a pair says what is a directory, with or without the slash.
+        """
         raise Unsupported(f"{path}: what serves this path cannot be listed")
 
     def stat(self, path: str, context: Context) -> Stat | None:
@@ -120,6 +127,15 @@ class BaseHandler(ABC):
 
     def close(self) -> None:
         """Release connections and the like. Called once, when the kernel closes or reloads."""
+        return
+
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Raise Invalid for a config that can never work. Connects to nothing and reads nothing.
+
+        `config` is as an instance would get it, `pattern` that of the rule; the default checks nothing. Only
+        `avm config check` and `avm doctor` ask.
+        """
         return
 
     @classmethod

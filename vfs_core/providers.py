@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from vfs_core.calling import Workers, deadline_in
+from vfs_core.config import IN_PYTHON
 from vfs_core.config_text import prepare
 from vfs_core.errors import Invalid, NotFound, PluginError, VfsError
-from vfs_core.handler import BaseHandler, Content, Context
+from vfs_core.handler import BaseHandler, Content, Context, Listed
 from vfs_core.path import join, normalize
 from vfs_core.plugins import Registry
 from vfs_core.result_cache import ResultCache
@@ -97,10 +98,10 @@ class Providers:
         return found
 
     def list(self, matched: Matched, path: str, session: Session) -> list[Entry]:
-        """The names that the handler lists in `path`; none if it cannot list."""
+        """What the handler lists in `path`; nothing if it cannot list."""
 
-        def collect(handler: BaseHandler, context: Context) -> list[str]:
-            names: list[str] = []
+        def collect(handler: BaseHandler, context: Context) -> list[Listed]:
+            names: list[Listed] = []
             for name in handler.list(path, context) if handler.capabilities().list else ():
                 context.remaining()  # a list without an end ends here
                 if len(names) >= _NAMES_MOST:
@@ -111,10 +112,12 @@ class Providers:
         if not self._may_offer(matched.route, "list"):
             return []  # and nothing is made, or asked
         entries = []
-        for name in self._call(matched, path, session, {}, collect):
-            if not isinstance(name, str):
-                raise _wrong(matched.route, path, name, "list() gives names")
-            kind = Kind.DIRECTORY if name.endswith("/") else Kind.FILE
+        for each in self._call(matched, path, session, {}, collect):
+            name, stat = each if type(each) is tuple and len(each) == 2 else (each, _WITHOUT)
+            if not isinstance(name, str) or not isinstance(stat, Stat):
+                raise _wrong(matched.route, path, each, "list() gives names, or pairs of a name and a Stat")
+            if stat is _WITHOUT and name.endswith("/"):
+                stat = synthetic_stat(Kind.DIRECTORY)
             plain = name.rstrip("/")
             if not plain or "/" in plain or plain in (".", ".."):
                 raise PluginError(f"{path}: {_named(matched.route)} listed {name!r}, which is not a name")
@@ -122,7 +125,7 @@ class Providers:
                 at = normalize(join(path, plain))
             except Invalid:
                 continue  # no path can name it
-            entries.append(Entry(plain, at, synthetic_stat(kind)))
+            entries.append(Entry(plain, at, stat))
         return entries
 
     def close(self) -> None:
@@ -238,7 +241,10 @@ class Providers:
         config = prepare(dict(route.rule.config), names, os.environ, where=route.rule.where, key="config")
         try:
             return factory(config)
-        except VfsError:
+        except VfsError as error:
+            where = route.rule.where
+            if where not in ("", IN_PYTHON) and where not in str(error):
+                error.args = (f"{where}: {error}", *error.args[1:])  # whatever its class is made with
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(f"{_named(route)} cannot be made: {type(error).__name__}: {error}") from error
@@ -322,6 +328,10 @@ def synthetic_stat(kind: Kind, size: int = 0) -> Stat:
     """The stat of what has no node: owned by nobody, read-only, without times."""
     mode = 0o555 if kind is Kind.DIRECTORY else 0o444
     return Stat(0, kind, mode, "", "", size, 0, 0, 0, 0)
+
+
+_WITHOUT = synthetic_stat(Kind.FILE)
+"""The stat of a name that is listed without one."""
 
 
 def _encoded(content: Content) -> bytes | Node | None:

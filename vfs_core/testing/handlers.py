@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import pytest
 
 from vfs_core.errors import ReadOnly, TimedOut, Unsupported, VfsError
-from vfs_core.handler import BaseHandler, Capabilities, Content, Context
+from vfs_core.handler import BaseHandler, Capabilities, Content, Context, Listed
 from vfs_core.path import join, split
 from vfs_core.testing.store_contents import in_threads
 from vfs_core.testing.store_help import ODD_NAMES
@@ -56,6 +56,18 @@ def as_bytes(content: Content) -> bytes | None:
     if isinstance(content, Node):
         return content.data
     return content.encode() if isinstance(content, str) else content
+
+
+def names_of(listed: Iterable[Listed]) -> list[str]:
+    """The names that `list` gave, with or without stats; those of directories with a trailing slash."""
+    names: list[str] = []
+    for each in listed:
+        name, stat = (each, None) if isinstance(each, str) else each
+        assert isinstance(name, str)
+        assert stat is None or isinstance(stat, Stat)
+        slash = "/" if stat is not None and stat.is_directory and not name.endswith("/") else ""
+        names.append(name + slash)
+    return names
 
 
 class _NoSession:
@@ -161,8 +173,7 @@ class HandlerTests:
             stat = attempt(lambda: handler.stat(path, make_context(path)))
             assert stat is None or isinstance(stat, Stat)
         if offers.list:
-            names = attempt(lambda: list(handler.list(path, make_context(path))))
-            assert names is None or all(isinstance(each, str) for each in names)
+            attempt(lambda: names_of(handler.list(path, make_context(path))))
 
     # --- what it offers --------------------------------------------------------------------------
 
@@ -279,7 +290,7 @@ class HandlerTests:
         if not offers.list:
             return
         directory, name = split(present[0])
-        names = list(handler.list(directory, make_context(directory)))
+        names = names_of(handler.list(directory, make_context(directory)))
         assert name in names
         assert len(set(names)) == len(names)
         for each in names:
@@ -311,6 +322,12 @@ class HandlerTests:
         stat = handler.stat(path, make_context(path))
         assert isinstance(stat, Stat)
         assert (stat.kind, stat.size) == (Kind.FILE, len(data))
+        if offers.list:
+            directory, name = split(path)
+            listed = list(handler.list(directory, make_context(directory)))
+            assert name in listed or (name, stat) in [
+                (each[0], each[1]) for each in listed if type(each) is tuple
+            ]
         assert handler.stat(absent, make_context(absent)) is None
 
     def test_a_stat_follows_a_write(
@@ -338,7 +355,9 @@ class HandlerTests:
         assert handler.read(path, make_context(path)) is None
         if offers.list:
             directory, name = split(path)
-            assert name not in (attempt(lambda: list(handler.list(directory, make_context(directory)))) or [])
+            assert name not in (
+                attempt(lambda: names_of(handler.list(directory, make_context(directory)))) or []
+            )
         for gone in (path, absent):
             with pytest.raises(VfsError):
                 handler.delete(gone, make_context(gone))

@@ -34,7 +34,7 @@ from vfs_core.errors import (
     Unsupported,
     VfsError,
 )
-from vfs_core.handler import BaseHandler, Context
+from vfs_core.handler import BaseHandler, Context, Listed
 from vfs_core.types import JSON, Kind, Node, Stat
 
 MAX_BYTES = 64 << 20
@@ -69,6 +69,11 @@ class FileHandler(BaseHandler):
                 f"config.max_bytes of the handler 'file' is a number of bytes, not {self._max_bytes!r}"
             )
 
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Refuses what no instance can be made with."""
+        cls(config).close()
+
     # --- reading ---------------------------------------------------------------------------------
 
     def read(self, path: str, context: Context) -> Node | None:
@@ -86,7 +91,7 @@ class FileHandler(BaseHandler):
             finally:
                 os.close(file)
         whole = context.offset == 0 and context.size is None
-        return Node(path, data, self._as_stat(found, len(data) if whole else found.st_size))
+        return Node(path, data, self._as_stat(found, len(data) if whole else None))
 
     def stat(self, path: str, context: Context) -> Stat | None:
         """Size, times and mode as the file system has them."""
@@ -96,10 +101,10 @@ class FileHandler(BaseHandler):
             raise
         except NotFound:
             return None
-        return self._as_stat(found, found.st_size if bits.S_ISREG(found.st_mode) else 0)
+        return self._as_stat(found)
 
-    def list(self, path: str, context: Context) -> list[str]:
-        """The files and directories; of symlinks those whose target is served, as what that is.
+    def list(self, path: str, context: Context) -> list[Listed]:
+        """The files and directories, as `stat` says of each; of symlinks those whose target is served, as that.
 
         Names that are not UTF-8 are left out, and so is everything if the rule has a `path`.
         """
@@ -107,7 +112,7 @@ class FileHandler(BaseHandler):
             return []
         relative = self._below(path, context)
         directory = self._jail.open_directory(path, relative)
-        names = []
+        listed: list[Listed] = []
         with told_of(path):
             try:
                 own = _own(context).beginnings(directory)
@@ -117,12 +122,12 @@ class FileHandler(BaseHandler):
                             continue
                         if TEMPORARY.fullmatch(entry.name):
                             self._clean_up(directory, entry.name)
-                        elif (kind := self._kind(entry, relative)) is not None:
-                            names.append(entry.name + "/" if kind is Kind.DIRECTORY else entry.name)
+                        elif (found := self._listed(entry, relative)) is not None:
+                            listed.append(found)
                         context.remaining()
             finally:
                 os.close(directory)
-        return names
+        return listed
 
     # --- writing ---------------------------------------------------------------------------------
 
@@ -245,7 +250,9 @@ class FileHandler(BaseHandler):
         self._refuse_size(path, length)
         return b"".join(chunks)
 
-    def _as_stat(self, found: os.stat_result, size: int) -> Stat:
+    def _as_stat(self, found: os.stat_result, size: int | None = None) -> Stat:
+        if size is None:
+            size = found.st_size if bits.S_ISREG(found.st_mode) else 0
         kind = Kind.DIRECTORY if bits.S_ISDIR(found.st_mode) else Kind.FILE
         mode = found.st_mode & (0o777 if self._writable else 0o555)
         return Stat(
@@ -265,7 +272,7 @@ class FileHandler(BaseHandler):
             accessed_ns=found.st_atime_ns,
         )
 
-    def _kind(self, entry: os.DirEntry[str], relative: str) -> Kind | None:
+    def _listed(self, entry: os.DirEntry[str], relative: str) -> Listed | None:
         """What an entry is to be listed as; None: not at all."""
         try:
             entry.name.encode()
@@ -274,13 +281,18 @@ class FileHandler(BaseHandler):
         if entry.is_symlink():
             below = f"{relative}/{entry.name}" if relative else entry.name
             try:
-                mode = self._jail.stat(below, below).st_mode
+                return entry.name, self._as_stat(self._jail.stat(below, below))
             except VfsError:
                 return None
-            return Kind.DIRECTORY if bits.S_ISDIR(mode) else Kind.FILE
-        if entry.is_dir(follow_symlinks=False):
-            return Kind.DIRECTORY
-        return Kind.FILE if entry.is_file(follow_symlinks=False) else None
+        is_directory = entry.is_dir(follow_symlinks=False)
+        if not (is_directory or entry.is_file(follow_symlinks=False)):
+            return None
+        try:
+            return entry.name, self._as_stat(entry.stat(follow_symlinks=False))
+        except FileNotFoundError:
+            return None
+        except OSError:  # in a directory that may be listed and not entered, for instance
+            return entry.name + "/" if is_directory else entry.name
 
     def _clean_up(self, directory: int, name: str) -> None:
         """Remove a temporary file that a killed process left behind."""

@@ -25,7 +25,7 @@ from vfs_core.handler import BaseHandler, Context
 from vfs_core.types import JSON
 
 if TYPE_CHECKING:
-    from avm_handlers.http_settings import Operation
+    from avm_handlers.http_settings import Operation, Settings
 
 _NOTHING = (404, 410)
 
@@ -41,16 +41,17 @@ class HttpHandler(BaseHandler):
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         super().__init__(config)
-        try:
-            from avm_handlers.http_exchange import Exchange
-            from avm_handlers.http_settings import settings
+        self._settings = _settings(self.config)
+        from avm_handlers.http_exchange import Exchange
 
-            self._settings = settings(self.config)
-        except ImportError as error:
-            raise MissingExtra(f"the handler 'http' needs {error.name}: pip install 'avm[http]'") from error
         self._exchange = Exchange(self._settings)
         self._remembered = Remembered()
         _all.add(self)
+
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Refuses settings that can never work."""
+        _settings(config)
 
     def read(self, path: str, context: Context) -> bytes | None:
         """The answer to GET, transformed; None where the service has nothing there."""
@@ -120,3 +121,13 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _settings(config: Mapping[str, JSON]) -> Settings:
+    """The settings of a rule. Raises Invalid, and MissingExtra without the libraries."""
+    try:
+        from avm_handlers.http_settings import settings
+
+        return settings(config)
+    except ImportError as error:
+        raise MissingExtra(f"the handler 'http' needs {error.name}: pip install 'avm[http]'") from error

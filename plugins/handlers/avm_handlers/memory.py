@@ -11,12 +11,16 @@ name (a bind mount), through the caller's session and so with the caller's right
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from vfs_core.config_text import Template
 from vfs_core.errors import Invalid, NotFound
 from vfs_core.handler import BaseHandler, Context
+from vfs_core.path import compile_pattern
 from vfs_core.types import JSON, Node, Stat
+
+_WILDCARD = re.compile(r"\{[^{}/]*\}|\*+")
 
 
 class MemoryHandler(BaseHandler):
@@ -38,6 +42,18 @@ class MemoryHandler(BaseHandler):
             )
         self._root = root.rstrip("/")
 
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Refuses what no instance can be made with, and a root that leads back into the rule itself."""
+        root, rule = cls(config)._root, compile_pattern(pattern)
+        path = _WILDCARD.sub("x", rule.text.rstrip("/"))  # one that the rule serves
+        relative = path[len(rule.prefix.rstrip("/")) :]
+        if re.fullmatch(rule.regex, root + relative):
+            raise Invalid(
+                f"config.root of the handler 'memory', {root or '/'!r}, is served by this rule itself, {pattern!r}, so "
+                "that it would wait for itself; name a directory that the rule does not serve"
+            )
+
     def read(self, path: str, context: Context) -> Node | None:
         """The node at the same place below the root, under the name it was asked by."""
         try:
@@ -54,10 +70,9 @@ class MemoryHandler(BaseHandler):
         """Add to the end."""
         context.session.append(self._at(context), data)
 
-    def list(self, path: str, context: Context) -> list[str]:
-        """The names that the caller may know of."""
-        entries = context.session.list(self._at(context))
-        return [entry.name + "/" if entry.is_directory else entry.name for entry in entries]
+    def list(self, path: str, context: Context) -> list[tuple[str, Stat]]:
+        """The names that the caller may know of, with their nodes' own stats."""
+        return [(entry.name, entry.stat) for entry in context.session.list(self._at(context))]
 
     def stat(self, path: str, context: Context) -> Stat | None:
         """The node's own stat."""

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from avm_handlers.plugin_object import described, find, methods_of
 from vfs_core.config_text import Template
 from vfs_core.errors import Invalid, PluginError, VfsError
-from vfs_core.handler import BaseHandler, Capabilities, Content, Context
+from vfs_core.handler import BaseHandler, Capabilities, Content, Context, Listed
 from vfs_core.types import JSON, Stat
 
 Result = TypeVar("Result")
@@ -28,23 +28,16 @@ class PluginHandler(BaseHandler):
 
     def __init__(self, config: Mapping[str, JSON] | None = None) -> None:
         super().__init__(config)
-        name, options = self.config.get("plugin"), self.config.get("config")
-        if not isinstance(name, str) or not name:
-            raise Invalid(
-                "the handler 'plugin' needs config.plugin: a module, as 'my_plugins.talib', or what is in one, "
-                "as 'my_plugins.talib:Indicators'"
-            )
-        if isinstance(name, Template):
-            raise Invalid(
-                f"config.plugin of the handler 'plugin' is one object and names no parameters: {str(name)!r}"
-            )
-        if options is not None and not isinstance(options, Mapping):
-            raise Invalid(f"config.config of the handler 'plugin' is a mapping, not {options!r}")
-        self._name = name
-        self._object, self._is_ours = self._contained("cannot be used", lambda: find(name, options))
+        self._name, options = _named(self.config)
+        self._object, self._is_ours = self._contained("cannot be used", lambda: find(self._name, options))
         self._methods = self._contained("cannot be used", lambda: methods_of(self._object))
         # The instance offers what its plugin does; the class, asked by itself, what a plugin may.
         self.capabilities = self._offered  # type: ignore[method-assign]
+
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Refuses what names no object. Nothing is imported to find out."""
+        _named(config)
 
     def read(self, path: str, context: Context) -> Content:
         """What the plugin's `read` returns."""
@@ -63,12 +56,14 @@ class PluginHandler(BaseHandler):
             super().append(path, data, context)
         self._call("append", context, path, data)
 
-    def list(self, path: str, context: Context) -> Iterable[str]:
+    def list(self, path: str, context: Context) -> Iterable[Listed]:
         """The names that the plugin lists."""
         if "list" not in self._methods:
             return super().list(path, context)
         method = self._methods["list"]
-        names: Iterable[str] = self._contained(f"failed in list({path!r})", lambda: [*method(context, path)])
+        names: Iterable[Listed] = self._contained(
+            f"failed in list({path!r})", lambda: [*method(context, path)]
+        )
         return names
 
     def stat(self, path: str, context: Context) -> Stat | None:
@@ -113,3 +108,20 @@ class PluginHandler(BaseHandler):
             raise
         except (Exception, SystemExit) as error:
             raise PluginError(f"the plugin {self._name!r} {what}: {described(error)}") from error
+
+
+def _named(config: Mapping[str, JSON]) -> tuple[str, Mapping[str, JSON] | None]:
+    """The name of the plugin, and what it is made with. Raises Invalid."""
+    name, options = config.get("plugin"), config.get("config")
+    if not isinstance(name, str) or not name:
+        raise Invalid(
+            "the handler 'plugin' needs config.plugin: a module, as 'my_plugins.talib', or what is in one, "
+            "as 'my_plugins.talib:Indicators'"
+        )
+    if isinstance(name, Template):
+        raise Invalid(
+            f"config.plugin of the handler 'plugin' is one object and names no parameters: {str(name)!r}"
+        )
+    if options is not None and not isinstance(options, Mapping):
+        raise Invalid(f"config.config of the handler 'plugin' is a mapping, not {options!r}")
+    return name, options

@@ -61,6 +61,11 @@ class ScriptHandler(BaseHandler):
                 "config.not_found_status of the handler 'script' is a list of numbers from 1 to 255"
             )
 
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Refuses what no instance can be made with."""
+        cls(config).close()
+
     def read(self, path: str, context: Context) -> bytes | None:
         """What the command prints."""
         ended = self._run(path, self._command, "command", context, None)

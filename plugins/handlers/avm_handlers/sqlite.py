@@ -65,6 +65,11 @@ class SqliteHandler(BaseHandler):
         # The instance offers what its configuration says; the class, asked by itself, what one may say.
         self.capabilities = self._offered  # type: ignore[method-assign]
 
+    @classmethod
+    def check(cls, config: Mapping[str, JSON], pattern: str) -> None:
+        """Refuses what no instance can be made with."""
+        cls(config).close()
+
     def read(self, path: str, context: Context) -> bytes | None:
         """What the query gives; None if it should be one row and there is none."""
         bindings = self._bindings(context)

@@ -40,7 +40,7 @@ from vfs_core.handler import BaseHandler, Context
 from vfs_core.kernel import Kernel
 from vfs_core.session import Session
 from vfs_core.testing import HandlerTests
-from vfs_core.testing.handlers import PRINCIPAL
+from vfs_core.testing.handlers import PRINCIPAL, names_of
 from vfs_core.types import Kind
 
 SESSION = cast("Session", SimpleNamespace(kernel=SimpleNamespace(location="/no/store/avm.db")))
@@ -79,7 +79,7 @@ class Disk:
         self.handler.rename(old, new, asked(old))
 
     def list(self, path: str) -> list[str]:
-        return sorted(self.handler.list(path, asked(path)))
+        return sorted(names_of(self.handler.list(path, asked(path))))
 
     def stat(self, path: str):
         return self.handler.stat(path, asked(path))
@@ -441,6 +441,17 @@ def test_a_file_is_moved_where_files_have_one_name(disk: Disk, monkeypatch: pyte
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+def test_a_directory_that_may_be_listed_and_not_entered_gives_its_names(disk: Disk):
+    (disk.root / "dir" / "sub").mkdir(parents=True)
+    (disk.root / "dir" / "file").write_text("text")
+    (disk.root / "dir").chmod(0o444)
+    try:
+        assert disk.list("/dir") == ["file", "sub/"]
+    finally:
+        (disk.root / "dir").chmod(0o755)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
 def test_what_the_system_refuses_is_refused(disk: Disk):
     disk.write("/dir/a", b"x")
     (disk.root / "dir" / "a").chmod(0o000)
@@ -541,6 +552,11 @@ def test_a_tree_is_shown_as_configured(mounted: Open, root: Path):
         ("dir", True),
     ]
     assert [entry.path for entry in session.list("/src/dir")] == ["/src/dir/b"]
+    (root / "link").symlink_to("dir/b")
+    listed = {entry.name: entry.stat for entry in session.list("/src")}
+    assert listed == {name: session.stat(f"/src/{name}") for name in ("a", "dir", "link")}
+    assert [listed[name].size for name in ("a", "dir", "link")] == [2, 0, 5]
+    assert listed["a"].modified_ns == (root / "a").stat().st_mtime_ns
     assert session.stat("/src/dir").is_directory
     assert session.stat("/src/dir/b").size == 5
     session.rename("/src/dir/b", "/src/c")

@@ -92,6 +92,10 @@ def test_both_names_show_the_same_notes(mounted: Open):
         ("sub", True),
     ]
     assert [entry.path for entry in session.list("/team/sub")] == ["/team/sub/b.md"]
+    assert [entry.stat for entry in session.list("/team")] == [
+        session.stat("/memory/shared/team/a.md"),
+        session.stat("/memory/shared/team/sub"),
+    ]
     session.rename("/team/sub/b.md", "/team/c.md")
     assert session.read("/memory/shared/team/c.md").text == "yz"
     session.delete("/team/c.md")

@@ -25,7 +25,8 @@ def config() -> None:
 def check(context: click.Context, file: str | None) -> None:
     """Say everything that is wrong with FILE (default: the configuration in force), with line and cure.
 
-    The exit code is 7 if it cannot be used; rules that never match, and handlers that nobody supplies, are warnings.
+    The exit code is 7 if it cannot be used, or if a rule in it can never work. Rules that never match, handlers that
+    nobody supplies and variables that are not set are warnings.
     """
     app = context.find_object(App)
     assert app is not None
@@ -73,8 +74,8 @@ def schema(app: App) -> None:
 
 
 def examine(app: App, file: str | None = None) -> tuple[Path | None, list[Problem], bool]:
-    """The file, all that is wrong with it, and whether it cannot be used."""
-    from vfs_core.config import check_config, find_config, load_config
+    """The file, all that is wrong with it, and whether it, or a rule in it, cannot be used."""
+    from vfs_core.config import check_with_handlers, find_config, load_config
     from vfs_core.plugins import Registry
 
     try:
@@ -86,6 +87,8 @@ def examine(app: App, file: str | None = None) -> tuple[Path | None, list[Proble
         plugins = load_config(path).plugins
         registry = Registry(plugins.load, plugins.disable, plugins.override)
         load_config(path, registry)
+        usable = True
     except ConfigError:
-        return path, check_config(path, registry), True
-    return path, check_config(path, registry), False
+        usable = False
+    problems, never_works = check_with_handlers(path, registry)
+    return path, problems, never_works or not usable
