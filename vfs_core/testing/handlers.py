@@ -217,7 +217,7 @@ class HandlerTests:
         while offers.list and offers.stat and directory != "/":
             names: list[str] = []
             with contextlib.suppress(VfsError):  # above the pattern there may be nothing
-                names.extend(handler.list(directory, make_context(directory)))
+                names.extend(names_of(handler.list(directory, make_context(directory))))
             for name in names:
                 path = join(directory, name.rstrip("/"))
                 stat = handler.stat(path, make_context(path))
