@@ -721,5 +721,8 @@ def test_sharing_with_nobody_is_told_where_agents_are_configured(tmp_path: Path)
             with pytest.raises(Invalid, match="there is no agent 'yuse' to share with; did you mean 'yuze'"):
                 attempt()
         assert session.shares("/private/x") == {}
+        session.write("/memory/y", "y")
+        with pytest.raises(Denied):  # and to nobody else is it told who there is
+            kernel.session("yuze").share("/memory/y", "yuse")
         session.share("/private/x", "yuze")
         session.share("/private/x", "nobody-any-more", None)

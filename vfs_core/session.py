@@ -670,9 +670,11 @@ class Session:
         Only the owner may. Raises NotOwner, and Invalid where agents are configured and this is none of them.
         """
         ref = self._stored(path)
-        name = check_agent_name(agent) if access is None else self._known_agent(agent)
         with self.transaction() as tx:
-            tx.share(ref.path, name, access)
+            if access is not None:  # whom there is, only to who may share
+                self.judge.check(Operation.SHARE, tx.find(ref.path))
+                self._known_agent(agent)
+            tx.share(ref.path, check_agent_name(agent), access)
 
     def set_shares(self, path: str, shares: Mapping[str, Access]) -> None:
         """Make the shares of a node exactly these, in one transaction."""

@@ -282,7 +282,7 @@ ACTIONS: dict[str, Callable[[Session, str], object]] = {
     "rename": lambda session, path: session.rename(path, moved(path)),
     "link": lambda session, path: session.link(path, ANCHOR),
     "link to": lambda session, path: session.link(ANCHOR, path),
-    "share": lambda session, path: session.share(path, "someone"),
+    "share": lambda session, path: session.share(path, GUEST),
     "set_mode": lambda session, path: session.set_mode(path, 0o700 if path in DIRECTORIES else 0o640),
     "meta": lambda session, path: session.update_meta(path, {"title": "Mine"}),
     "tags": lambda session, path: session.write(f"{path}:tags", "mine"),
