@@ -156,7 +156,8 @@ def test_the_root_and_directories_of_providers_can_be_listed(kernel: Kernel, ses
     kernel.provide("/live/here/**", "memory", {"root": "/memory/market"})
     assert "live/" in names(session, "/:list")
     assert ["-", "here/", ""] in lines(session, "/live:list")
-    assert ["-", "nvda.md", ""] in lines(session, "/live/here:list")
+    (shortcut,) = {line[0] for line in lines(session, "/live/here:list") if line[1] == "nvda.md"}
+    assert session.read(f"{shortcut}:path").text == "/memory/market/nvda.md\n"  # the node's own
 
 
 # --- :changes ------------------------------------------------------------------------------------
