@@ -63,9 +63,10 @@ from vfs_core.vectors import VectorBackend
 MEMORY_LOCATION = ":memory:"
 EMBEDDER_VARIABLE = "AVM_EMBEDDER"
 """The variable of the environment that names an embedder in the place of the configuration's."""
+_OWN = "AVM itself"
 _OWN_RULES = (
-    ProviderRule("/.avm/handlers/{name}", "skills", where="AVM itself"),
-    ProviderRule("/index/**", "index", where="AVM itself"),
+    ProviderRule("/.avm/handlers/{name}", "skills", where=_OWN),
+    ProviderRule("/index/**", "index", where=_OWN),
 )
 """What is mounted behind the configuration's rules, where the handler is there."""
 SEMANTIC = "semantic"
@@ -229,10 +230,8 @@ class Kernel:
 
     def suffix(self, name: str) -> BaseSuffix:
         """The suffix of a registered name. Raises PluginError."""
-        suffixes, registry = (
-            self._suffixes,
-            self.registry,
-        )  # in this order: a reload makes the new ones in the other
+        suffixes = self._suffixes  # before the registry: a reload makes the new ones in the other order
+        registry = self.registry
         suffix = suffixes.get(name)
         if suffix is None:
             loaded = registry.load("suffix", name)
@@ -254,11 +253,10 @@ class Kernel:
         named = os.environ.get(EMBEDDER_VARIABLE)
         if named and not isinstance(given, Config):
             config = replace(config, embedding=EmbeddingSettings(named))
-        own = tuple(rule for rule in _OWN_RULES if rule.handler in registry.handlers())
+        handlers = registry.names("handler")
+        own = [rule for rule in _OWN_RULES if rule.handler in handlers]
         routes = RouteTable((*config.providers, *own))
-        unreachable = [
-            each for each in routes.unreachable() if each.where not in {rule.where for rule in own}
-        ]
+        unreachable = [each for each in routes.unreachable() if each.where != _OWN]
         config = replace(config, warnings=(*config.warnings, *unreachable))
         return _Snapshot(
             config,

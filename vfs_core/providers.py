@@ -151,16 +151,11 @@ class Providers:
         self, matched: Matched, path: str, session: Session, query: Mapping[str, str]
     ) -> tuple[Node, bool]:
         """The content, and whether the handler reached for the session to get it."""
-        used: list[bool] = []
 
-        def ask(handler: BaseHandler, context: Context) -> bytes | Node | None:
-            try:
-                return _encoded(handler.read(path, context))
-            finally:
-                used.append(isinstance(context, _Noted) and context.reached)
+        def ask(handler: BaseHandler, context: _Noted) -> tuple[bytes | Node | None, bool]:
+            return _encoded(handler.read(path, context)), context.reached
 
-        content = self._call(matched, path, session, query, ask)
-        through_session = any(used)
+        content, through_session = self._call(matched, path, session, query, ask)
         if content is None:
             raise NotFound.at(path)
         if isinstance(content, Node):
@@ -198,7 +193,7 @@ class Providers:
         path: str,
         session: Session,
         query: Mapping[str, str],
-        action: Callable[[BaseHandler, Context], Result],
+        action: Callable[[BaseHandler, _Noted], Result],
     ) -> Result:
         route = matched.route
         factory = self._class(route)

@@ -73,9 +73,9 @@ class ResultCache:
             raise TimedOut("somebody else asks for the same, and has had no answer yet")
         if flight.error is not None:
             raise flight.error
-        return (
-            make()[0] if flight.node is None else flight.node
-        )  # the other was interrupted, or it is its own
+        if flight.node is not None:
+            return flight.node
+        return make()[0]  # the other was interrupted, or what it got is for nobody else
 
     def change(self, rule: int) -> None:
         """Give nothing again that the rule gave before."""

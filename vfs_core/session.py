@@ -1014,9 +1014,7 @@ class Session:
 
     def is_provided(self, path: str) -> bool:
         """Whether a path is a handler's, or a directory that is there only since handlers serve what is below."""
-        return self._match(path) is not None or (
-            self._is_synthetic(path) and self.store.find(path).stat is None
-        )
+        return self._match(path) is not None or self._is_only_synthetic(path)
 
     def refuse_provided(self, path: str, what: str) -> None:
         """Raise Unsupported if `what` is asked of a path that the store has nothing of."""
@@ -1026,11 +1024,14 @@ class Session:
     def _is_synthetic(self, path: str) -> bool:
         return path != "/" and self.kernel.routes.is_synthetic(path)
 
+    def _is_only_synthetic(self, path: str) -> bool:
+        """Whether a directory is there only since handlers serve what is below: the store has none of its own."""
+        return self._is_synthetic(path) and self.store.find(path).stat is None
+
     def _remember(self, known: dict[str, str], text: str, path: str) -> None:
         """Skip parsing and routing the next time for a text that no provider may claim."""
-        if "@" not in text and not self.kernel.routes.may_serve(
-            path
-        ):  # what a shortcut stands for may be renamed
+        may_change = "@" in text  # what a shortcut stands for may be renamed
+        if not may_change and not self.kernel.routes.may_serve(path):
             if len(known) >= _REMEMBERED:
                 known.clear()
             known[text] = path
@@ -1058,11 +1059,11 @@ class Session:
             raise Unsupported(f"/{first} is a place of AVM, and nothing can be made there")
         if first[:1] == "@" and shortcuts.node_of(first) is not None:
             raise Invalid(f"/{first} is a shortcut to a node, not a name that can be given")
-        if self._is_synthetic(path) and self.store.find(path).stat is None:
+        if self._is_only_synthetic(path):
             raise IsADirectory(f"{path} is a directory of the configured providers")
         while path != "/" and self.kernel.routes.may_serve(path):
             path = split(path)[0]
-            if self._is_synthetic(path) and self.store.find(path).stat is None:
+            if self._is_only_synthetic(path):
                 raise ReadOnly(
                     f"{path} is a directory of the configured providers, and nothing can be made in it"
                 )
@@ -1081,24 +1082,19 @@ class Session:
         asked = operation(suffix)
         if asked is None:
             raise Unsupported(f"{ref} cannot be written")
-        matched = self._match(ref.path)
-        if matched is not None:
-            self.judge.check_provided(asked, ref.path)
-            if suffix.needs_store:
-                self.refuse_provided(ref.path, f"':{ref.suffix}'")
-            return suffix
-        found = self.find(ref.path, Operation.STAT)
-        directory = found is None or found.stat is None or found.stat.kind is Kind.DIRECTORY
-        if directory and not suffix.on_directories:
-            raise IsADirectory(f"{ref.path} is a directory, and ':{ref.suffix}' is for files")
-        if not directory and not suffix.on_files:
-            raise NotADirectory(f"{ref.path} is a file, and ':{ref.suffix}' is for directories")
-        if found is None:
-            self.judge.check_provided(asked, ref.path)
-            if suffix.needs_store:
-                self.refuse_provided(ref.path, f"':{ref.suffix}'")
-        else:
-            self.judge.check(asked, found)
+        if self._match(ref.path) is None:
+            found = self.find(ref.path, Operation.STAT)
+            directory = found is None or found.stat is None or found.stat.kind is Kind.DIRECTORY
+            if directory and not suffix.on_directories:
+                raise IsADirectory(f"{ref.path} is a directory, and ':{ref.suffix}' is for files")
+            if not directory and not suffix.on_files:
+                raise NotADirectory(f"{ref.path} is a file, and ':{ref.suffix}' is for directories")
+            if found is not None:
+                self.judge.check(asked, found)
+                return suffix
+        self.judge.check_provided(asked, ref.path)
+        if suffix.needs_store:
+            self.refuse_provided(ref.path, f"':{ref.suffix}'")
         return suffix
 
     def _read_suffix(self, ref: Ref, *, delivered: bool = False) -> Node:

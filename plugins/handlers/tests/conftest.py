@@ -1,4 +1,4 @@
-"""A web server of the tests' own, on loopback: keeps what is put there, and remembers what it was asked."""
+"""What the tests of `http` share: handlers, and a web server on loopback that remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
 import pytest
+
+from avm_handlers.http import HttpHandler
 
 
 class Asked(NamedTuple):
@@ -114,3 +116,17 @@ def other_web() -> Iterator[Web]:
     running, stop = serve()
     yield running
     stop()
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., HttpHandler]]:
+    """Makes handlers of the kind `http`, and closes them."""
+    handlers: list[HttpHandler] = []
+
+    def made(url: str, **config: object) -> HttpHandler:
+        handlers.append(HttpHandler({"url": url, **config}))
+        return handlers[-1]
+
+    yield made
+    for handler in handlers:
+        handler.close()

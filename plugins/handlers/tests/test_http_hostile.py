@@ -37,19 +37,6 @@ PATH = "/live/x"
 SECRETS = ("hhh-secret", "qqq-secret", "uuu-secret")
 
 
-@pytest.fixture
-def make() -> Iterator[Make]:
-    handlers: list[HttpHandler] = []
-
-    def made(url: str, **config: object) -> HttpHandler:
-        handlers.append(HttpHandler({"url": url, **config}))
-        return handlers[-1]
-
-    yield made
-    for handler in handlers:
-        handler.close()
-
-
 def asking(deadline: float | None = None, **parameters: str) -> Context:
     return Context(Principal("akashi", "founder", "python"), None, parameters, deadline=deadline)  # type: ignore[arg-type]
 

@@ -109,24 +109,24 @@ class TestASubclassOfBaseHandler(TestAModule):
     @pytest.fixture
     def handler(self, module: Module) -> BaseHandler:
         name = module("""
+            import threading
             from vfs_core.handler import BaseHandler
             class Kept(BaseHandler):
                 def __init__(self, config):
                     super().__init__(config)
                     self.contents = {"/dir/here": self.config["text"].encode("latin-1")}
+                    self.lock = threading.Lock()
                 def read(self, path, context):
                     return self.contents.get(path)
                 def append(self, path, data, context):
-                    self.contents[path] = self.contents.get(path, b"") + data
+                    with self.lock:
+                        self.contents[path] = self.contents.get(path, b"") + data
                     assert context.principal.agent == "akashi"
         """)
         return PluginHandler({"plugin": f"{name}:Kept", "config": {"text": "teddy\0\xff"}})
 
     def test_it_offers_what_it_has(self, offers: Capabilities):
         assert offers == Capabilities(append=True)
-
-    def test_appends_by_four_threads_lose_nothing(self) -> None:
-        """The class above is too simple for that."""
 
 
 # --- the seed's example --------------------------------------------------------------------------

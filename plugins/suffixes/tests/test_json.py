@@ -56,12 +56,6 @@ EVERY = [*((NOTE, name) for name in OF_NOTES), *(("/memory", name) for name in O
 
 
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(None, tmp_path / "avm.db") as opened:
-        yield opened
-
-
-@pytest.fixture
 def session(kernel: Kernel) -> Session:
     opened = kernel.session("akashi")
     opened.write(NOTE, "quokka\n", {"title": "N", "tags": ["a", "b"]})

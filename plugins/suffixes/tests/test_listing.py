@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +13,6 @@ from vfs_core.session import Session
 from vfs_core.shortcuts import shortcut_of
 from vfs_core.suffix import BaseSuffix, SuffixContext
 from vfs_core.testing import SuffixTests
-
-
-@pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(None, tmp_path / "avm.db") as opened:
-        yield opened
 
 
 @pytest.fixture

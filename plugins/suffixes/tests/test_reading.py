@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,6 @@ from vfs_core.testing import SuffixTests
 REPORT = "/shared/report.md"
 NOTHING = "(no changes)\n"
 HEAD = re.compile(r"# v(\d+) \(\d{4}-\d\d-\d\d \d\d:\d\d\)\n")
-
-
-@pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(None, tmp_path / "avm.db") as opened:
-        yield opened
 
 
 @pytest.fixture

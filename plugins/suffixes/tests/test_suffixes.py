@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -36,12 +34,6 @@ ALL = (
 )
 """Those that a file has, but for two that need a query or do not work yet."""
 WRITABLE = ("data", "inbox", "links", "mark", "meta", "shared", "tags", "ttl")
-
-
-@pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    with Kernel(None, tmp_path / "avm.db") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -18,10 +18,6 @@ _MOST = 20_000
 """Tokens that may be asked for: clients cut what is longer than 25,000."""
 
 
-def _path(session: Session, arguments: Arguments) -> str:
-    return str(arguments["path"])
-
-
 def _text(description: str = "") -> dict[str, JSON]:
     return {"type": "string", "description": description} if description else {"type": "string"}
 
@@ -62,7 +58,7 @@ def _browse(session: Session, arguments: Arguments) -> str:
     found = navigation.browse(
         session, arguments["query"], arguments.get("limit", 20), arguments.get("path", "/")
     )
-    lines = [f"[{each.score:.2f}] {one_line(each.path)}\n    {one_line(each.summary)}" for each in found]
+    lines = [_found(each.score, each.path, each.summary) for each in found]
     return _within(lines, "a lower limit") or "Nothing found.\n"
 
 
@@ -78,7 +74,7 @@ def _search(session: Session, arguments: Arguments) -> str:
     hits = session.search(
         arguments["query"], arguments.get("limit", 10), mode, under=arguments.get("under", "/")
     )
-    lines = [f"[{hit.score:.2f}] {one_line(hit.path)}\n    {one_line(hit.snippet)}" for hit in hits]
+    lines = [_found(hit.score, hit.path, hit.snippet) for hit in hits]
     return _within(lines, "a lower limit") or "Nothing found.\n"
 
 
@@ -99,7 +95,7 @@ def _list(session: Session, arguments: Arguments) -> str:
 
 
 def _read(session: Session, arguments: Arguments) -> str:
-    node = session.read(_path(session, arguments))
+    node = session.read(arguments["path"])
     try:
         text = node.data.decode()
     except UnicodeDecodeError:
@@ -140,7 +136,7 @@ def _stats(session: Session, arguments: Arguments) -> str:
 
 
 def _write(session: Session, arguments: Arguments) -> str:
-    path = _path(session, arguments)
+    path = arguments["path"]
     if arguments.get("append", False):
         version = session.append(path, arguments["content"])
     else:
@@ -154,13 +150,18 @@ def _move(session: Session, arguments: Arguments) -> str:
 
 
 def _delete(session: Session, arguments: Arguments) -> str:
-    count = session.delete(_path(session, arguments), recursive=arguments.get("recursive", False))
+    count = session.delete(arguments["path"], recursive=arguments.get("recursive", False))
     return f"Deleted: {count} (`avm restore` brings it back)\n"
 
 
 def _link(session: Session, arguments: Arguments) -> str:
     session.link(arguments["source"], arguments["target"], arguments.get("kind", "related"))
     return f"Linked: {arguments['source']} -> {arguments['target']}\n"
+
+
+def _found(score: float, path: str, text: str) -> str:
+    """Two lines: how sure a find is and where, and what is there."""
+    return f"[{score:.2f}] {one_line(path)}\n    {one_line(text)}"
 
 
 def _within(lines: Iterable[str], instead: str) -> str:
